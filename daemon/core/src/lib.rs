@@ -1,0 +1,2 @@
+//! What is decided: the state machine of every session, without clocks or I/O.
+pub mod host;
