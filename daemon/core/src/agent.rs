@@ -1,0 +1,419 @@
+//! Everything that can happen in the daemon ([`Event`]) and everything it can do ([`Effect`]).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    host::Host,
+    login::{Joined, LoginId, Logins, Plan, Step},
+    refusal::Refusal,
+    schedule::Spread,
+    session::{About, Notice, RenewError, Session, Waiter, Want},
+    time::{Deadline, Now},
+    words::{Attempt, Label, Lease, Renewable, SessionId, Ticket},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Which session is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// This one.
+    Session(SessionId),
+    /// The one at this host, with this label if one is given.
+    Host(Host, Option<Label>),
+    /// The only one there is.
+    Only,
+}
+
+/// What can happen.
+#[derive(Debug)]
+pub enum Event {
+    /// Somebody wants a token.
+    Asked(Target, Waiter),
+    /// A renewal came to an end; `Ok` means that its refresh token is banked.
+    Renewed(SessionId, Attempt, Result<Arc<Lease>, RenewError>),
+    /// Somebody wants to sign in.
+    LoginAsked(Box<Plan>, Ticket),
+    /// A sign-in is further.
+    Stepped(LoginId, Step),
+    /// A sign-in came to an end; `Ok` means that its refresh token is banked.
+    SignedIn(LoginId, Result<Box<SignedIn>, Refusal>),
+    /// Somebody wants to sign out.
+    LogoutAsked(Target, Ticket),
+    /// Whoever held the ticket is gone.
+    HungUp(Ticket),
+    /// Time has passed.
+    Woke,
+    /// The agent shall stop.
+    Stop,
+}
+
+/// What a sign-in brought.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// Who, where.
+    pub about: About,
+    /// How it goes on.
+    pub renewable: Renewable,
+    /// The first lease.
+    pub lease: Arc<Lease>,
+}
+
+/// What can be done.
+#[derive(Debug)]
+pub enum Effect {
+    /// Readers may have this lease from now on.
+    Offer(SessionId, Arc<Lease>),
+    /// Readers may have no lease of this session any more.
+    Withdraw(SessionId),
+    /// Tell those who wait.
+    Reply(Vec<Ticket>, Answer),
+    /// Fetch the next lease.
+    Renew(SessionId, Attempt),
+    /// Begin a sign-in.
+    SignIn(LoginId, Box<Plan>),
+    /// Give a watcher a link of its own into a sign-in.
+    Invite(LoginId, Ticket),
+    /// Tell watchers how far a sign-in is.
+    Progress(Vec<Ticket>, Step),
+    /// Call a sign-in off.
+    CallOff(LoginId),
+    /// Revoke and remove what is stored of a session, and tell whoever asked for it.
+    Forget(SessionId, Ticket),
+    /// Tell whoever listens.
+    Tell(SessionId, Notice),
+}
+
+/// What somebody who waited is told.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// A token.
+    Token(SessionId, Arc<Lease>),
+    /// The sign-in worked.
+    SignedIn(SessionId),
+    /// No.
+    Refused(Refusal),
+}
+
+/// All sessions, and all sign-ins under way.
+#[derive(Debug)]
+pub struct Agent {
+    sessions: BTreeMap<SessionId, Session>,
+    logins: Logins,
+    /// When each session wants to be woken, on the steady clock: in order, and the way back.
+    due: BTreeSet<(Duration, SessionId)>,
+    due_of: BTreeMap<SessionId, Duration>,
+    seed: Spread,
+    /// How many sessions there ever were.
+    known: u64,
+    /// How the clocks stood to each other when sessions were last woken.
+    seen: Option<Now>,
+    stopping: bool,
+}
+
+/// A wall clock that moved by more than this against the steady one was set.
+const CLOCK_WAS_SET: Duration = Duration::from_secs(2);
+
+impl Agent {
+    /// An agent without sessions; `seed` spreads their refreshes.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            sessions: BTreeMap::new(),
+            logins: Logins::default(),
+            due: BTreeSet::new(),
+            due_of: BTreeMap::new(),
+            seed: Spread::seeded(seed),
+            known: 0,
+            seen: None,
+            stopping: false,
+        }
+    }
+
+    /// Takes in a session as the store had it.
+    pub fn restore(
+        &mut self,
+        about: About,
+        renewable: Renewable,
+        lease: Option<Arc<Lease>>,
+        ended: Option<String>,
+        now: Now,
+    ) -> Vec<Effect> {
+        let id = about.id.clone();
+        let offer = lease.clone().map(|lease| Effect::Offer(id.clone(), lease));
+        let (spread, number) = self.another();
+        self.sessions
+            .insert(id.clone(), Session::restored(about, renewable, lease, ended, spread, number, now));
+        self.reschedule(&id, now);
+        offer.into_iter().collect()
+    }
+
+    /// Every session, in the order of their ids.
+    pub fn sessions(&self) -> impl ExactSizeIterator<Item = &Session> {
+        self.sessions.values()
+    }
+
+    /// One session.
+    pub fn session(&self, id: &SessionId) -> Option<&Session> {
+        self.sessions.get(id)
+    }
+
+    /// The sessions at a host.
+    pub fn sessions_at<'a>(&'a self, host: &Host) -> impl Iterator<Item = &'a Session> {
+        let plain = SessionId::of(host, &Label::default());
+        let labelled = SessionId::named(&format!("{plain}#"))..SessionId::named(&format!("{plain}$"));
+        self.sessions.get(&plain).into_iter().chain(self.sessions.range(labelled).map(|(_, session)| session))
+    }
+
+    /// Finds the session that is meant.
+    ///
+    /// # Errors
+    /// [`Refusal::LoginRequired`] where nobody signed in, [`Refusal::Unknown`] for an id that does not
+    /// exist, [`Refusal::Ambiguous`] where several fit.
+    pub fn find(&self, target: &Target) -> Result<SessionId, Refusal> {
+        match target {
+            Target::Session(id) if self.sessions.contains_key(id) => Ok(id.clone()),
+            Target::Session(id) => Err(Refusal::Unknown { what: format!("session {id}") }),
+            Target::Host(host, Some(label)) => {
+                let id = SessionId::of(host, label);
+                if self.sessions.contains_key(&id) { Ok(id) } else { Err(nobody_at(id.as_str())) }
+            }
+            Target::Host(host, None) => {
+                let plain = SessionId::of(host, &Label::default());
+                if self.sessions.contains_key(&plain) {
+                    return Ok(plain);
+                }
+                only(self.sessions_at(host)).unwrap_or_else(|| Err(nobody_at(host.url())))
+            }
+            Target::Only => only(self.sessions.values()).unwrap_or_else(|| {
+                Err(Refusal::LoginRequired {
+                    at: "any host".into(),
+                    why: "nobody is signed in".into(),
+                    said: None,
+                })
+            }),
+        }
+    }
+
+    /// Takes in what happened and says what to do about it, in this order.
+    pub fn handle(&mut self, event: Event, now: Now) -> Vec<Effect> {
+        match event {
+            Event::Asked(target, waiter) => self.asked(&target, waiter, now),
+            Event::Renewed(id, by, outcome) => {
+                self.with(&id, now, |session| session.renewed(by, outcome, now)).unwrap_or_default()
+            }
+            Event::LoginAsked(plan, ticket) => self.login_asked(plan, ticket, now),
+            Event::Stepped(id, step) => self.stepped(id, step),
+            Event::SignedIn(id, outcome) => self.signed_in(id, outcome, now),
+            Event::LogoutAsked(target, ticket) => self.logout_asked(&target, ticket),
+            Event::HungUp(ticket) => self.hung_up(ticket),
+            Event::Woke => self.woke(now),
+            Event::Stop => self.stop(),
+        }
+    }
+
+    /// When [`Event::Woke`] has something to do.
+    pub fn wake_at(&self, now: Now) -> Option<Deadline> {
+        let session = self.due.first().map(|(due, _)| now.after(due.saturating_sub(now.steady)));
+        session.into_iter().chain(self.logins.wake_at(now)).min_by_key(|at| at.left(now))
+    }
+
+    fn asked(&mut self, target: &Target, waiter: Waiter, now: Now) -> Vec<Effect> {
+        let ticket = waiter.ticket;
+        match self.find(target) {
+            Ok(id) => self.with(&id, now, |session| session.ask(waiter, now)).unwrap_or_default(),
+            Err(refusal) => vec![refuse(ticket, refusal)],
+        }
+    }
+
+    fn login_asked(&mut self, plan: Box<Plan>, ticket: Ticket, now: Now) -> Vec<Effect> {
+        if self.stopping {
+            return vec![refuse(ticket, stopping())];
+        }
+        match self.logins.join(&plan, ticket, now) {
+            Joined::Began(id) => vec![Effect::SignIn(id, plan)],
+            Joined::Joined(id, Some(Step::Authorize | Step::Waiting)) => vec![Effect::Invite(id, ticket)],
+            Joined::Joined(_, Some(step @ Step::Exchanging)) => vec![Effect::Progress(vec![ticket], step)],
+            Joined::Joined(_, None) => Vec::new(),
+            Joined::Full => {
+                let why = "too many sign-ins are waiting for somebody already".to_owned();
+                vec![refuse(ticket, Refusal::Unavailable { why, retry_after: Duration::from_secs(60) })]
+            }
+        }
+    }
+
+    fn stepped(&mut self, id: LoginId, step: Step) -> Vec<Effect> {
+        let watchers = self.logins.stepped(id, step);
+        match step {
+            Step::Authorize => watchers.into_iter().map(|ticket| Effect::Invite(id, ticket)).collect(),
+            Step::Waiting | Step::Exchanging if watchers.is_empty() => Vec::new(),
+            Step::Waiting | Step::Exchanging => vec![Effect::Progress(watchers, step)],
+        }
+    }
+
+    /// What a sign-in brought is kept even when everybody who waited for it is gone by now: it is banked.
+    fn signed_in(&mut self, id: LoginId, outcome: Result<Box<SignedIn>, Refusal>, now: Now) -> Vec<Effect> {
+        let watchers = self.logins.finish(id).unwrap_or_default();
+        match outcome {
+            Ok(signed_in) => {
+                let session = signed_in.about.id.clone();
+                let mut effects = self.adopt(*signed_in, now);
+                if !watchers.is_empty() {
+                    effects.push(Effect::Reply(watchers, Answer::SignedIn(session)));
+                }
+                effects
+            }
+            Err(_) if watchers.is_empty() => Vec::new(),
+            Err(refusal) => vec![Effect::Reply(watchers, Answer::Refused(refusal))],
+        }
+    }
+
+    fn adopt(&mut self, new: SignedIn, now: Now) -> Vec<Effect> {
+        let SignedIn { about, renewable, lease } = new;
+        let id = about.id.clone();
+        if self.sessions.contains_key(&id) {
+            return self
+                .with(&id, now, |session| session.replace(about, renewable, lease, now))
+                .unwrap_or_default();
+        }
+        let (spread, number) = self.another();
+        self.sessions.insert(id.clone(), Session::new(about, renewable, lease.clone(), spread, number));
+        self.reschedule(&id, now);
+        vec![Effect::Offer(id.clone(), lease), Effect::Tell(id, Notice::Added)]
+    }
+
+    fn logout_asked(&mut self, target: &Target, ticket: Ticket) -> Vec<Effect> {
+        let found = match self.find(target) {
+            // Nobody is signed in: for whoever signs out, that host or session is not known.
+            Err(Refusal::LoginRequired { at, .. }) => Err(Refusal::Unknown { what: at }),
+            found => found,
+        };
+        let id = match found {
+            Ok(id) => id,
+            Err(refusal) => return vec![refuse(ticket, refusal)],
+        };
+        let gone =
+            Refusal::LoginRequired { at: id.to_string(), why: "signed out just now".into(), said: None };
+        let mut effects = vec![Effect::Withdraw(id.clone())];
+        if let Some(session) = self.sessions.remove(&id) {
+            effects.extend(effects_of(&id, session.close(&gone)));
+        }
+        self.unschedule(&id);
+        effects.push(Effect::Forget(id.clone(), ticket));
+        effects.push(Effect::Tell(id, Notice::Removed));
+        effects
+    }
+
+    /// Asked for tokens or watched a sign-in: either way nobody is there to be told.
+    fn hung_up(&mut self, ticket: Ticket) -> Vec<Effect> {
+        for session in self.sessions.values_mut().filter(|session| session.is_awaited()) {
+            session.forget(ticket);
+        }
+        self.logins.forget(ticket).map(Effect::CallOff).into_iter().collect()
+    }
+
+    fn woke(&mut self, now: Now) -> Vec<Effect> {
+        let ids: Vec<SessionId> = if self.clock_was_set(now) {
+            self.sessions.keys().cloned().collect()
+        } else {
+            self.due.iter().take_while(|(due, _)| *due <= now.steady).map(|(_, id)| id.clone()).collect()
+        };
+        let mut effects = Vec::new();
+        for id in ids {
+            effects.extend(self.with(&id, now, |session| session.wake(now)).unwrap_or_default());
+        }
+        for (id, watchers) in self.logins.overdue(now) {
+            effects.push(Effect::CallOff(id));
+            effects.push(Effect::Reply(watchers, Answer::Refused(Refusal::Timeout)));
+        }
+        effects
+    }
+
+    fn stop(&mut self) -> Vec<Effect> {
+        self.stopping = true;
+        let mut effects = Vec::new();
+        for (id, watchers) in self.logins.drain() {
+            effects.push(Effect::CallOff(id));
+            effects.push(Effect::Reply(watchers, Answer::Refused(stopping())));
+        }
+        effects
+    }
+
+    fn clock_was_set(&mut self, now: Now) -> bool {
+        let apart = |now: Now| now.wall.as_millis() as i128 - now.steady.as_millis() as i128;
+        let before = self.seen.replace(now);
+        before.is_some_and(|before| apart(now).abs_diff(apart(before)) > CLOCK_WAS_SET.as_millis())
+    }
+
+    /// Lets a session act; `None` when it is gone.
+    fn with(
+        &mut self,
+        id: &SessionId,
+        now: Now,
+        act: impl FnOnce(&mut Session) -> Vec<Want>,
+    ) -> Option<Vec<Effect>> {
+        let wants = act(self.sessions.get_mut(id)?);
+        self.reschedule(id, now);
+        Some(effects_of(id, wants))
+    }
+
+    fn reschedule(&mut self, id: &SessionId, now: Now) {
+        self.unschedule(id);
+        if let Some(at) = self.sessions.get(id).and_then(|session| session.wake_at(now)) {
+            let due = now.steady.saturating_add(at.left(now));
+            self.due.insert((due, id.clone()));
+            self.due_of.insert(id.clone(), due);
+        }
+    }
+
+    fn unschedule(&mut self, id: &SessionId) {
+        if let Some(due) = self.due_of.remove(id) {
+            self.due.remove(&(due, id.clone()));
+        }
+    }
+
+    /// What the next session needs to be different from all others.
+    fn another(&mut self) -> (Spread, u64) {
+        self.known += 1;
+        let seed = u64::from(self.seed.next()) << 32 | u64::from(self.seed.next()) << 16;
+        (Spread::seeded(seed ^ self.known), self.known)
+    }
+}
+
+fn effects_of(id: &SessionId, wants: Vec<Want>) -> Vec<Effect> {
+    let effect = |want| match want {
+        Want::Offer(lease) => Effect::Offer(id.clone(), lease),
+        Want::Answer(tickets, Ok(lease)) => Effect::Reply(tickets, Answer::Token(id.clone(), lease)),
+        Want::Answer(tickets, Err(refusal)) => Effect::Reply(tickets, Answer::Refused(refusal)),
+        Want::Renew(attempt) => Effect::Renew(id.clone(), attempt),
+        Want::Tell(notice) => Effect::Tell(id.clone(), notice),
+    };
+    wants.into_iter().map(effect).collect()
+}
+
+/// The only one of several, if there is any.
+fn only<'a>(mut sessions: impl Iterator<Item = &'a Session>) -> Option<Result<SessionId, Refusal>> {
+    let id = |session: &Session| session.about().id.clone();
+    let first = id(sessions.next()?);
+    let rest: Vec<SessionId> = sessions.take(9).map(id).collect();
+    if rest.is_empty() {
+        return Some(Ok(first));
+    }
+    Some(Err(Refusal::Ambiguous { sessions: std::iter::once(first).chain(rest).collect() }))
+}
+
+fn nobody_at(at: &str) -> Refusal {
+    Refusal::LoginRequired { at: at.to_owned(), why: "nobody is signed in there".to_owned(), said: None }
+}
+
+fn refuse(ticket: Ticket, refusal: Refusal) -> Effect {
+    Effect::Reply(vec![ticket], Answer::Refused(refusal))
+}
+
+fn stopping() -> Refusal {
+    Refusal::Unavailable { why: "the agent is stopping".to_owned(), retry_after: Duration::from_secs(1) }
+}

@@ -1,0 +1,314 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::{refusal::OAuthError, words::Need};
+
+fn at(steady: u64, set: i64) -> Now {
+    let wall = 1_000_000u64.saturating_add(steady).saturating_add_signed(set);
+    Now { steady: Duration::from_secs(steady), wall: Duration::from_secs(wall) }
+}
+
+fn host(n: u8) -> Host {
+    Host::parse(&format!("h{n}.example"), None).unwrap()
+}
+
+fn lease(token: u64, now: Now, life: u64) -> Arc<Lease> {
+    let lifetime = Duration::from_secs(life);
+    Arc::new(Lease {
+        access_token: "secret".into(),
+        token_type: "Bearer".into(),
+        token_id: token.to_string(),
+        scopes: vec![],
+        obtained: now,
+        lifetime,
+        expires: now.after(lifetime),
+    })
+}
+
+fn signed_in(n: u8, label: &str, lease: Arc<Lease>) -> Box<SignedIn> {
+    let (host, label) = (host(n), Label::parse(label).unwrap());
+    let about = About {
+        id: SessionId::of(&host, &label),
+        issuer: host.url().to_owned(),
+        host,
+        label,
+        client_id: "c".into(),
+        user: None,
+        scopes: vec![],
+    };
+    Box::new(SignedIn { about, renewable: Renewable::ByRefreshToken, lease })
+}
+
+fn plan(n: u8) -> Box<Plan> {
+    Box::new(Plan {
+        host: host(n),
+        label: Label::default(),
+        client_id: None,
+        client_secret: None,
+        scopes: vec![],
+        redirect_port: None,
+        timeout: Duration::from_secs(300),
+    })
+}
+
+fn agent_with(sessions: &[(u8, &str)]) -> Agent {
+    let mut agent = Agent::new(1);
+    for (n, label) in sessions {
+        agent.handle(
+            Event::SignedIn(LoginId(0), Ok(signed_in(*n, label, lease(0, at(0, 0), 3600)))),
+            at(0, 0),
+        );
+    }
+    agent
+}
+
+#[test]
+fn a_session_is_found_by_host_by_label_and_when_it_is_the_only_one() {
+    let agent = agent_with(&[(1, ""), (1, "work"), (2, "work"), (3, "a"), (3, "b")]);
+    let label = |text: &str| Some(Label::parse(text).unwrap());
+    let find = |target: Target| agent.find(&target).map(|id| id.to_string());
+    assert_eq!(find(Target::Host(host(1), None)), Ok("h1.example".into()));
+    assert_eq!(find(Target::Host(host(1), label("work"))), Ok("h1.example#work".into()));
+    assert_eq!(find(Target::Host(host(2), None)), Ok("h2.example#work".into()));
+    assert!(
+        matches!(find(Target::Host(host(3), None)), Err(Refusal::Ambiguous { sessions }) if sessions.len() == 2)
+    );
+    assert!(matches!(find(Target::Host(host(9), None)), Err(Refusal::LoginRequired { .. })));
+    assert!(matches!(find(Target::Host(host(1), label("x"))), Err(Refusal::LoginRequired { .. })));
+    assert!(matches!(find(Target::Only), Err(Refusal::Ambiguous { .. })));
+    assert!(matches!(find(Target::Session(SessionId::named("x"))), Err(Refusal::Unknown { .. })));
+    assert_eq!(
+        agent_with(&[(1, "x")]).find(&Target::Only).map(|id| id.to_string()),
+        Ok("h1.example#x".into())
+    );
+    assert!(matches!(agent_with(&[]).find(&Target::Only), Err(Refusal::LoginRequired { .. })));
+}
+
+#[test]
+fn after_signing_out_the_token_is_withdrawn_before_anybody_hears_of_it() {
+    let mut agent = agent_with(&[(1, "")]);
+    let effects = agent.handle(Event::LogoutAsked(Target::Only, Ticket(1)), at(1, 0));
+    assert!(matches!(effects[0], Effect::Withdraw(_)));
+    assert!(matches!(effects[1], Effect::Forget(_, Ticket(1))));
+    assert_eq!(agent.sessions().len(), 0);
+    assert!(agent.wake_at(at(1, 0)).is_none());
+    let again = agent.handle(Event::LogoutAsked(Target::Host(host(1), None), Ticket(2)), at(1, 0));
+    assert!(matches!(&again[..], [Effect::Reply(_, Answer::Refused(Refusal::Unknown { .. }))]));
+}
+
+#[test]
+fn a_clock_that_was_set_wakes_everybody() {
+    let mut agent = agent_with(&[(1, "")]);
+    assert!(agent.handle(Event::Woke, at(10, 0)).is_empty());
+    let effects = agent.handle(Event::Woke, at(11, 7200));
+    assert!(matches!(&effects[..], [Effect::Renew(..)]));
+}
+
+#[test]
+fn a_sign_in_that_nobody_waits_for_is_called_off_but_what_it_brought_is_kept() {
+    let mut agent = Agent::new(1);
+    let begun = agent.handle(Event::LoginAsked(plan(1), Ticket(1)), at(0, 0));
+    let [Effect::SignIn(id, _)] = begun[..] else { panic!("{begun:?}") };
+    let effects = agent.handle(Event::HungUp(Ticket(1)), at(1, 0));
+    assert!(matches!(effects[..], [Effect::CallOff(called_off)] if called_off == id));
+    agent.handle(Event::SignedIn(id, Ok(signed_in(1, "", lease(1, at(1, 0), 3600)))), at(1, 0));
+    assert_eq!(agent.sessions().len(), 1);
+}
+
+#[test]
+fn every_watcher_gets_a_link_of_its_own() {
+    let mut agent = Agent::new(1);
+    let begun = agent.handle(Event::LoginAsked(plan(1), Ticket(1)), at(0, 0));
+    let [Effect::SignIn(id, _)] = begun[..] else { panic!("{begun:?}") };
+    assert!(agent.handle(Event::LoginAsked(plan(1), Ticket(2)), at(0, 0)).is_empty());
+    let invited = agent.handle(Event::Stepped(id, Step::Authorize), at(0, 0));
+    assert!(matches!(invited[..], [Effect::Invite(_, Ticket(1)), Effect::Invite(_, Ticket(2))]));
+    let late = agent.handle(Event::LoginAsked(plan(1), Ticket(3)), at(0, 0));
+    assert!(matches!(late[..], [Effect::Invite(_, Ticket(3))]));
+}
+
+/// One thing that a world does to the agent.
+#[derive(Debug, Clone)]
+enum Move {
+    Ask { host: u8, min_valid: u64, fresh: bool, wait: u64 },
+    Report(Outcome),
+    Sleep(u64),
+    SetClock(i64),
+    HangUp(usize),
+    SignIn(u8, u64),
+    SignOut(u8),
+}
+
+#[derive(Debug, Clone)]
+enum Outcome {
+    Granted(u64),
+    Unreachable(Option<u64>),
+    Rejected,
+    Refused,
+}
+
+fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let outcome = prop_oneof![
+        4 => (1u64..4000).prop_map(Outcome::Granted),
+        2 => proptest::option::of(0u64..100).prop_map(Outcome::Unreachable),
+        1 => Just(Outcome::Rejected),
+        1 => Just(Outcome::Refused),
+    ];
+    let one = prop_oneof![
+        6 => (0u8..3, 0u64..120, any::<bool>(), 0u64..60)
+            .prop_map(|(host, min_valid, fresh, wait)| Move::Ask { host, min_valid, fresh, wait }),
+        5 => outcome.prop_map(Move::Report),
+        5 => (0u64..29).prop_map(Move::Sleep),
+        2 => (0u64..5000).prop_map(Move::Sleep),
+        1 => (-90_000i64..90_000).prop_map(Move::SetClock),
+        1 => (0usize..9).prop_map(Move::HangUp),
+        1 => (0u8..3, 1u64..4000).prop_map(|(n, life)| Move::SignIn(n, life)),
+        1 => (0u8..3).prop_map(Move::SignOut),
+    ];
+    proptest::collection::vec(one, 1..120)
+}
+
+/// The daemon around the agent, as far as the invariants of the crate need one.
+struct World {
+    agent: Agent,
+    steady: u64,
+    set: i64,
+    tickets: u64,
+    waiting: BTreeMap<Ticket, Need>,
+    renewing: Vec<(SessionId, Attempt)>,
+    offered: BTreeMap<SessionId, String>,
+}
+
+impl World {
+    fn now(&self) -> Now {
+        at(self.steady, self.set)
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), TestCaseError> {
+        let now = self.now();
+        for effect in self.agent.handle(event, now) {
+            match effect {
+                Effect::Offer(id, lease) => {
+                    self.offered.insert(id, lease.token_id.clone());
+                }
+                Effect::Withdraw(id) => {
+                    self.offered.remove(&id);
+                }
+                Effect::Renew(id, attempt) => {
+                    let under_way = self.renewing.iter().any(|(session, _)| *session == id);
+                    prop_assert!(!under_way, "two renewals of {} at once", id);
+                    self.renewing.push((id, attempt));
+                }
+                Effect::Reply(tickets, Answer::Token(id, lease)) => {
+                    prop_assert_eq!(
+                        self.offered.get(&id),
+                        Some(&lease.token_id),
+                        "answered before it was offered"
+                    );
+                    for ticket in tickets {
+                        let need = self.waiting.remove(&ticket);
+                        prop_assert!(need.is_some_and(|need| need.is_nearly_met_by(&lease, now)));
+                    }
+                }
+                Effect::Reply(tickets, Answer::Refused(_) | Answer::SignedIn(_)) => {
+                    for ticket in tickets {
+                        prop_assert!(self.waiting.remove(&ticket).is_some(), "answered twice, or nobody");
+                    }
+                }
+                Effect::SignIn(..) | Effect::Invite(..) | Effect::Progress(..) | Effect::CallOff(_) => {}
+                Effect::Forget(id, _) => self.renewing.retain(|(session, _)| *session != id),
+                Effect::Tell(..) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Renewals report before the agent gives them up, as the daemon's own deadline sees to.
+    fn report(&mut self, outcome: &Outcome) -> Result<(), TestCaseError> {
+        if self.renewing.is_empty() {
+            return Ok(());
+        }
+        let (id, attempt) = self.renewing.remove(0);
+        let said = |error: &str| OAuthError { error: error.into(), description: None };
+        let outcome = match outcome {
+            Outcome::Granted(life) => Ok(lease(self.steady + attempt.0 * 1_000_000, self.now(), *life)),
+            Outcome::Unreachable(after) => {
+                Err(RenewError::Unreachable { why: "x".into(), retry_after: after.map(Duration::from_secs) })
+            }
+            Outcome::Rejected => Err(RenewError::Rejected(said("invalid_grant"))),
+            Outcome::Refused => Err(RenewError::Refused(said("invalid_client"))),
+        };
+        self.handle(Event::Renewed(id, attempt, outcome))
+    }
+
+    fn sleep(&mut self, seconds: u64) -> Result<(), TestCaseError> {
+        while !self.renewing.is_empty() {
+            self.report(&Outcome::Unreachable(None))?;
+        }
+        self.steady += seconds;
+        self.handle(Event::Woke)
+    }
+
+    fn step(&mut self, step: Move) -> Result<(), TestCaseError> {
+        match step {
+            Move::Ask { host: n, min_valid, fresh, wait } => {
+                self.tickets += 1;
+                let ticket = Ticket(self.tickets);
+                let need = Need { min_valid: Duration::from_secs(min_valid), fresh, not: None };
+                self.waiting.insert(ticket, need.clone());
+                let waiter = Waiter { ticket, need, give_up: self.now().after(Duration::from_secs(wait)) };
+                self.handle(Event::Asked(Target::Host(host(n), None), waiter))
+            }
+            Move::Report(outcome) => self.report(&outcome),
+            Move::Sleep(seconds) => self.sleep(seconds),
+            Move::SetClock(by) => {
+                self.set = self.set.saturating_add(by);
+                self.handle(Event::Woke)
+            }
+            Move::HangUp(n) => match self.waiting.keys().nth(n).copied() {
+                Some(ticket) => {
+                    self.waiting.remove(&ticket);
+                    self.handle(Event::HungUp(ticket))
+                }
+                None => Ok(()),
+            },
+            Move::SignIn(n, life) => {
+                let lease = lease(self.steady, self.now(), life);
+                self.handle(Event::SignedIn(LoginId(0), Ok(signed_in(n, "", lease))))?;
+                Ok(())
+            }
+            Move::SignOut(n) => {
+                self.tickets += 1;
+                let ticket = Ticket(self.tickets);
+                self.waiting.insert(ticket, Need::default());
+                self.handle(Event::LogoutAsked(Target::Host(host(n), None), ticket))?;
+                self.waiting.remove(&ticket);
+                Ok(())
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn whatever_happens_the_invariants_hold_and_nobody_waits_for_ever(moves in moves()) {
+        let mut world = World {
+            agent: Agent::new(7),
+            steady: 0,
+            set: 0,
+            tickets: 0,
+            waiting: BTreeMap::new(),
+            renewing: Vec::new(),
+            offered: BTreeMap::new(),
+        };
+        for step in moves {
+            world.step(step)?;
+        }
+        for _ in 0..4 {
+            world.sleep(61)?;
+        }
+        prop_assert!(world.waiting.is_empty(), "still waiting: {:?}", world.waiting);
+    }
+}

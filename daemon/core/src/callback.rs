@@ -1,0 +1,119 @@
+//! What a redirect back from the issuer may say: the check that decides whether it counts.
+//!
+//! Anybody on the machine, and any web page, can send a request to the listener. Only one that knows
+//! the state of this sign-in has any effect, and it may be an error only then (RFC 6749, 4.1.2).
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::refusal::OAuthError;
+
+/// What this sign-in expects to hear.
+#[derive(Debug)]
+pub struct Expected {
+    /// The `state` that was sent.
+    pub state: SecretString,
+    /// The issuer that it was sent to.
+    pub issuer: String,
+    /// Whether that issuer said that it names itself (RFC 9207, 3).
+    pub iss_required: bool,
+}
+
+/// A redirect that belongs to this sign-in.
+#[derive(Debug)]
+pub enum Callback {
+    /// The person agreed.
+    Code(SecretString),
+    /// The person or the issuer did not.
+    Refused(OAuthError),
+    /// It knows our state and is wrong all the same: the sign-in is over.
+    Broken(&'static str),
+}
+
+impl Expected {
+    /// Judges the query of a redirect; `None` when it is not for this sign-in and has no effect.
+    ///
+    /// `params` are decoded. A parameter that comes twice is as good as none (RFC 6749, 3.1).
+    pub fn judge(&self, params: &[(String, String)]) -> Option<Callback> {
+        let one = |name: &str| {
+            let mut found = params.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+            let first = found.next();
+            if found.next().is_some() { None } else { first }
+        };
+        if !equal_in_constant_time(one("state")?, self.state.expose_secret()) {
+            return None;
+        }
+        match one("iss") {
+            Some(iss) if iss.trim_end_matches('/') != self.issuer.trim_end_matches('/') => {
+                return Some(Callback::Broken("the answer came from another issuer than was asked"));
+            }
+            None if self.iss_required => {
+                return Some(Callback::Broken("the answer does not say which issuer it came from"));
+            }
+            Some(_) | None => {}
+        }
+        if let Some(error) = one("error") {
+            return Some(Callback::Refused(OAuthError {
+                error: clean(error),
+                description: one("error_description").map(clean),
+            }));
+        }
+        match one("code") {
+            Some(code) if !code.is_empty() => Some(Callback::Code(code.into())),
+            Some(_) | None => Some(Callback::Broken("the answer has no code")),
+        }
+    }
+}
+
+/// Takes as long for a near miss as for a far one.
+fn equal_in_constant_time(a: &str, b: &str) -> bool {
+    a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |different, (a, b)| different | (a ^ b)) == 0
+}
+
+/// Text from outside that a terminal may show: no control characters, not much of it.
+pub fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(iss_required: bool, params: &[(&str, &str)]) -> Option<Callback> {
+        let expected =
+            Expected { state: "right".into(), issuer: "https://i.example/oidc".into(), iss_required };
+        expected.judge(&params.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn only_the_right_state_has_any_effect() {
+        assert!(judge(false, &[("code", "c")]).is_none());
+        assert!(judge(false, &[("code", "c"), ("state", "wrong")]).is_none());
+        assert!(judge(false, &[("error", "access_denied"), ("state", "wrong")]).is_none());
+        assert!(judge(false, &[("code", "c"), ("state", "right"), ("state", "right")]).is_none());
+        let Some(Callback::Code(code)) = judge(false, &[("code", "c"), ("state", "right")]) else { panic!() };
+        assert_eq!(code.expose_secret(), "c");
+    }
+
+    #[test]
+    fn the_issuer_must_be_the_one_that_was_asked() {
+        let with = |iss| judge(true, &[("code", "c"), ("state", "right"), ("iss", iss)]);
+        assert!(matches!(with("https://i.example/oidc"), Some(Callback::Code(_))));
+        assert!(matches!(with("https://evil.example"), Some(Callback::Broken(_))));
+        assert!(matches!(judge(true, &[("code", "c"), ("state", "right")]), Some(Callback::Broken(_))));
+        assert!(matches!(
+            judge(false, &[("code", "c"), ("state", "right"), ("iss", "https://evil.example")]),
+            Some(Callback::Broken(_))
+        ));
+    }
+
+    #[test]
+    fn an_error_needs_no_description_and_is_made_safe_to_show() {
+        let Some(Callback::Refused(said)) =
+            judge(false, &[("error", "access\u{1b}[31m_denied"), ("state", "right")])
+        else {
+            panic!()
+        };
+        assert_eq!(said, OAuthError { error: "access [31m_denied".into(), description: None });
+        assert!(matches!(judge(false, &[("state", "right")]), Some(Callback::Broken(_))));
+    }
+}

@@ -1,0 +1,1 @@
+//! What a discovery document may say.

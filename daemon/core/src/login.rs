@@ -1,0 +1,203 @@
+//! Sign-ins that are under way: one per session and client, whoever comes later joins it.
+//!
+//! The steps themselves are the daemon's work. Here it is decided who is told what, and when a sign-in
+//! that nobody waits for any longer is called off.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::{
+    host::Host,
+    time::{Deadline, Now},
+    words::{Label, SessionId, Ticket},
+};
+
+/// Names a sign-in that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LoginId(pub u64);
+
+/// How many may be under way at once; each holds a port.
+pub const MOST: usize = 16;
+
+/// What to sign in to.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What the tokens shall be for.
+    pub host: Host,
+    /// What to tell this account at the host by.
+    pub label: Label,
+    /// The OAuth client; the host's stock one when absent.
+    pub client_id: Option<String>,
+    /// Of a confidential client.
+    pub client_secret: Option<SecretString>,
+    /// What to ask for; the host's usual ones when empty.
+    pub scopes: Vec<String>,
+    /// The port of the redirect listener, when it may not be any.
+    pub redirect_port: Option<u16>,
+    /// How long the person may take.
+    pub timeout: Duration,
+}
+
+impl Plan {
+    /// The session that comes of it.
+    pub fn session(&self) -> SessionId {
+        SessionId::of(&self.host, &self.label)
+    }
+}
+
+/// How far a sign-in is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The person has to open a link; every watcher gets one of its own.
+    Authorize,
+    /// The person is busy at the issuer.
+    Waiting,
+    /// The code is being exchanged for tokens.
+    Exchanging,
+}
+
+/// The sign-ins that are under way.
+#[derive(Debug, Default)]
+pub struct Logins {
+    started: u64,
+    pending: Vec<Pending>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    id: LoginId,
+    session: SessionId,
+    client_id: Option<String>,
+    watchers: Vec<Ticket>,
+    step: Option<Step>,
+    give_up: Deadline,
+}
+
+/// What became of the wish to sign in.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Joined {
+    /// It is the first: begin.
+    Began(LoginId),
+    /// It goes with one that is under way and this far.
+    Joined(LoginId, Option<Step>),
+    /// There are too many.
+    Full,
+}
+
+impl Logins {
+    /// Somebody wants to sign in.
+    pub fn join(&mut self, plan: &Plan, watcher: Ticket, now: Now) -> Joined {
+        let session = plan.session();
+        let same = |p: &&mut Pending| p.session == session && p.client_id == plan.client_id;
+        if let Some(pending) = self.pending.iter_mut().find(same) {
+            pending.watchers.push(watcher);
+            return Joined::Joined(pending.id, pending.step);
+        }
+        if self.pending.len() >= MOST {
+            return Joined::Full;
+        }
+        self.started += 1;
+        let id = LoginId(self.started);
+        self.pending.push(Pending {
+            id,
+            session,
+            client_id: plan.client_id.clone(),
+            watchers: vec![watcher],
+            step: None,
+            give_up: now.after(plan.timeout),
+        });
+        Joined::Began(id)
+    }
+
+    /// A sign-in is further: who has to be told.
+    pub fn stepped(&mut self, id: LoginId, step: Step) -> Vec<Ticket> {
+        match self.pending.iter_mut().find(|pending| pending.id == id) {
+            Some(pending) => {
+                pending.step = Some(step);
+                pending.watchers.clone()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// A sign-in is over, one way or the other: who has to be told. `None` when it was called off.
+    pub fn finish(&mut self, id: LoginId) -> Option<Vec<Ticket>> {
+        let at = self.pending.iter().position(|pending| pending.id == id)?;
+        Some(self.pending.swap_remove(at).watchers)
+    }
+
+    /// Whoever watched is gone: the sign-in that nobody watches any longer.
+    pub fn forget(&mut self, watcher: Ticket) -> Option<LoginId> {
+        let pending = self.pending.iter_mut().find(|pending| pending.watchers.contains(&watcher))?;
+        pending.watchers.retain(|ticket| *ticket != watcher);
+        let id = pending.id;
+        if pending.watchers.is_empty() { self.finish(id).map(|_| id) } else { None }
+    }
+
+    /// The sign-ins whose time is up, and who has to be told.
+    pub fn overdue(&mut self, now: Now) -> Vec<(LoginId, Vec<Ticket>)> {
+        let (over, on) = self.pending.drain(..).partition(|pending: &Pending| pending.give_up.is_over(now));
+        self.pending = on;
+        over.into_iter().map(|pending: Pending| (pending.id, pending.watchers)).collect()
+    }
+
+    /// All of them: the agent stops.
+    pub fn drain(&mut self) -> Vec<(LoginId, Vec<Ticket>)> {
+        self.pending.drain(..).map(|pending| (pending.id, pending.watchers)).collect()
+    }
+
+    /// When the next one's time is up.
+    pub fn wake_at(&self, now: Now) -> Option<Deadline> {
+        self.pending.iter().map(|pending| pending.give_up).min_by_key(|at| at.left(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Now = Now { steady: Duration::from_secs(5), wall: Duration::from_secs(5_000) };
+
+    fn plan(client: &str) -> Plan {
+        Plan {
+            host: Host::parse("a.example", None).unwrap(),
+            label: Label::default(),
+            client_id: Some(client.to_owned()),
+            client_secret: None,
+            scopes: vec![],
+            redirect_port: None,
+            timeout: Duration::from_secs(60),
+        }
+    }
+
+    #[test]
+    fn late_comers_join_and_whoever_leaves_takes_only_itself_away() {
+        let mut logins = Logins::default();
+        let Joined::Began(id) = logins.join(&plan("c"), Ticket(1), NOW) else { panic!() };
+        assert_eq!(logins.stepped(id, Step::Waiting), [Ticket(1)]);
+        assert_eq!(logins.join(&plan("c"), Ticket(2), NOW), Joined::Joined(id, Some(Step::Waiting)));
+        assert_eq!(logins.forget(Ticket(1)), None);
+        assert_eq!(logins.forget(Ticket(2)), Some(id));
+        assert_eq!(logins.finish(id), None);
+    }
+
+    #[test]
+    fn another_client_is_another_sign_in_and_there_is_an_end_to_them() {
+        let mut logins = Logins::default();
+        for n in 0..MOST {
+            assert!(matches!(logins.join(&plan(&n.to_string()), Ticket(n as u64), NOW), Joined::Began(_)));
+        }
+        assert_eq!(logins.join(&plan("more"), Ticket(99), NOW), Joined::Full);
+    }
+
+    #[test]
+    fn a_sign_in_ends_when_its_time_is_up() {
+        let mut logins = Logins::default();
+        let Joined::Began(id) = logins.join(&plan("c"), Ticket(1), NOW) else { panic!() };
+        let late = Now { steady: Duration::from_secs(65), wall: NOW.wall };
+        assert_eq!(logins.wake_at(NOW).map(|at| at.left(NOW)), Some(Duration::from_secs(60)));
+        assert_eq!(logins.overdue(NOW), []);
+        assert_eq!(logins.overdue(late), [(id, vec![Ticket(1)])]);
+    }
+}

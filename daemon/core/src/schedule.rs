@@ -1,0 +1,119 @@
+//! When to refresh and how long to pause: pure arithmetic.
+
+use std::time::Duration;
+
+use crate::time::Deadline;
+
+/// How long a renewal may take before it counts as failed. Longer than the deadline of the exchange
+/// itself (20 s), so that two posts of one refresh token never overlap.
+pub const RENEWAL_GIVE_UP: Duration = Duration::from_secs(30);
+
+/// SDKs call a token stale for its last 20 minutes, or for the last half of a shorter life.
+const STALE: Duration = Duration::from_secs(20 * 60);
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// While somebody waits for a token that is no longer good.
+const LONGEST_PAUSE_WITH_WAITERS: Duration = Duration::from_secs(5);
+
+/// What an issuer may ask for by `Retry-After` (RFC 9110, 10.2.3).
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// After an answer that trying again does not mend, such as `invalid_client`.
+pub const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(3600);
+
+/// Says when to refresh a token that ends at `expires`.
+///
+/// Early enough that no SDK calls it stale first. Up to a tenth of `lifetime` earlier still, so that
+/// a fleet that signed in together does not come back together; `spread` is uniform in `0..1000`.
+pub fn refresh_at(expires: Deadline, lifetime: Duration, spread: u32) -> Deadline {
+    let stale = STALE.min(lifetime / 2);
+    expires.minus(stale + lifetime / 10_000 * spread)
+}
+
+/// Says how long to pause after the `failures`-th failure in a row (from 1), give or take a fifth.
+pub fn pause(failures: u32, somebody_waits: bool, spread: u32) -> Duration {
+    let doubled = FIRST_PAUSE * 2u32.saturating_pow(failures.saturating_sub(1).min(10));
+    let longest = if somebody_waits { LONGEST_PAUSE_WITH_WAITERS } else { LONGEST_PAUSE };
+    doubled.min(longest) * (800 + spread * 2 / 5) / 1000
+}
+
+/// Says how long to pause when the issuer named a time.
+pub fn pause_as_asked(retry_after: Duration, otherwise: Duration) -> Duration {
+    retry_after.min(LONGEST_RETRY_AFTER).max(otherwise)
+}
+
+/// A small generator inside each session: reproducible in a simulation, seeded by the daemon.
+#[derive(Debug, Clone, Copy)]
+pub struct Spread(u64);
+
+impl Spread {
+    /// A generator that repeats itself for the same seed.
+    pub fn seeded(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number, uniform in `0..1000` (SplitMix64, Steele et al. 2014).
+    pub fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % 1000) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Now;
+
+    const START: Now = Now { steady: Duration::ZERO, wall: Duration::ZERO };
+
+    fn due(lifetime: u64, spread: u32) -> Duration {
+        let lifetime = Duration::from_secs(lifetime);
+        refresh_at(START.after(lifetime), lifetime, spread).wall()
+    }
+
+    #[test]
+    fn a_long_lived_token_is_refreshed_before_its_last_twenty_minutes() {
+        assert_eq!(due(3600, 0), Duration::from_secs(2400));
+        assert!(due(3600, 999) >= Duration::from_secs(2040));
+    }
+
+    #[test]
+    fn a_short_lived_token_is_refreshed_in_its_first_half() {
+        assert_eq!(due(600, 0), Duration::from_secs(300));
+        assert!(due(600, 999) >= Duration::from_secs(240));
+        assert_eq!(due(0, 999), Duration::ZERO);
+    }
+
+    #[test]
+    fn pauses_double_up_to_a_minute_and_to_five_seconds_while_somebody_waits() {
+        let middle = |failures, waits| pause(failures, waits, 500);
+        assert_eq!([1, 2, 3, 7, 99].map(|n| middle(n, false).as_secs()), [1, 2, 4, 60, 60]);
+        assert_eq!([1, 2, 3, 4, 99].map(|n| middle(n, true).as_secs()), [1, 2, 4, 5, 5]);
+        assert!(
+            pause(1, false, 0) >= Duration::from_millis(800)
+                && pause(1, false, 999) < Duration::from_millis(1200)
+        );
+    }
+
+    #[test]
+    fn the_issuer_may_ask_for_an_hour_at_the_most() {
+        let asked = |s| pause_as_asked(Duration::from_secs(s), Duration::from_secs(1)).as_secs();
+        assert_eq!([0, 30, 999_999].map(asked), [1, 30, 3600]);
+    }
+
+    #[test]
+    fn the_spread_covers_its_range() {
+        let mut spread = Spread::seeded(7);
+        let drawn: Vec<u32> = (0..1000).map(|_| spread.next()).collect();
+        assert!(
+            drawn.iter().all(|n| *n < 1000)
+                && drawn.iter().any(|n| *n < 50)
+                && drawn.iter().any(|n| *n > 950)
+        );
+    }
+}

@@ -1,0 +1,472 @@
+//! One signed-in identity at one host: its lease, and how far the next one is.
+//!
+//! The hard part is that everything may happen at any time: askers come while a renewal runs, reports
+//! come late or never, clocks jump. So every state that keeps somebody waiting has a deadline, and a
+//! renewal is known by its number.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    host::Host,
+    refusal::{OAuthError, Refusal},
+    schedule::{self, Spread},
+    time::{Deadline, Now},
+    words::{Attempt, Label, Lease, Need, Renewable, SessionId, Ticket},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// What does not change from one token to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// Its name.
+    pub id: SessionId,
+    /// What its tokens are for.
+    pub host: Host,
+    /// Tells several accounts at one host apart.
+    pub label: Label,
+    /// The OAuth client that signed in.
+    pub client_id: String,
+    /// The authorization server.
+    pub issuer: String,
+    /// Who signed in, as far as the issuer says.
+    pub user: Option<String>,
+    /// What was granted.
+    pub scopes: Vec<String>,
+}
+
+/// One signed-in identity at one host.
+#[derive(Debug)]
+pub struct Session {
+    about: About,
+    lease: Option<Arc<Lease>>,
+    renewable: Renewable,
+    renewal: Renewal,
+    waiters: Vec<Waiter>,
+    spread: Spread,
+    attempts: u64,
+}
+
+#[derive(Debug)]
+enum Renewal {
+    /// All is well until then.
+    Fresh { due: Deadline },
+    /// A renewal is under way; the old lease is still served.
+    Renewing { attempt: Attempt, failures: u32, give_up: Deadline },
+    /// The last one failed; `firm` when the issuer named the time.
+    Retrying { until: Deadline, failures: u32, firm: bool, problem: Problem },
+    /// There is no refresh token: it ends with its lease.
+    Ending,
+    /// Only a sign-in helps.
+    Ended { why: String, said: Option<OAuthError> },
+}
+
+#[derive(Debug, Clone)]
+enum Problem {
+    Unreachable(String),
+    Refused(OAuthError),
+    Store(String),
+}
+
+/// Somebody who wants a token from this session.
+#[derive(Debug, Clone)]
+pub struct Waiter {
+    /// How to answer.
+    pub ticket: Ticket,
+    /// What the token must be like.
+    pub need: Need,
+    /// Until when it is worth answering.
+    pub give_up: Deadline,
+}
+
+/// Why a renewal brought no lease: one variant per thing that is done about it.
+#[derive(Debug, Clone)]
+pub enum RenewError {
+    /// Worth another try.
+    Unreachable {
+        /// In words.
+        why: String,
+        /// When the issuer wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// The refresh token is worthless now.
+    Rejected(OAuthError),
+    /// The issuer does not like our request; the refresh token may be good.
+    Refused(OAuthError),
+    /// The new refresh token could not have been kept, so the old one was not spent.
+    Store(String),
+}
+
+/// What a session wants done.
+#[derive(Debug)]
+pub enum Want {
+    /// Readers may have this lease from now on; comes before the answers that hold it.
+    Offer(Arc<Lease>),
+    /// Tell those who wait.
+    Answer(Vec<Ticket>, Result<Arc<Lease>, Refusal>),
+    /// Fetch the next lease.
+    Renew(Attempt),
+    /// Tell whoever listens.
+    Tell(Notice),
+}
+
+/// What may interest somebody who did not ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// There is a new lease.
+    Refreshed,
+    /// Somebody signed in.
+    Added,
+    /// Somebody signed out.
+    Removed,
+    /// Only a sign-in helps.
+    LoginRequired,
+    /// A renewal failed and will be tried again.
+    Retrying,
+}
+
+/// How a session is doing, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing {
+    /// All is well.
+    Active,
+    /// A new lease is being fetched.
+    Refreshing,
+    /// The last renewal failed.
+    Retrying,
+    /// Only a sign-in helps.
+    LoginRequired,
+}
+
+impl Session {
+    /// A session that has just been signed in to; `number` tells it from any other there ever was.
+    pub fn new(about: About, renewable: Renewable, lease: Arc<Lease>, spread: Spread, number: u64) -> Self {
+        let mut session = Self::empty(about, renewable, spread, number);
+        session.keep(lease);
+        session
+    }
+
+    /// A session as the store had it. A renewal that is overdue waits for up to 10 s, unless somebody
+    /// asks, so that many sessions do not all come at once.
+    pub fn restored(
+        about: About,
+        renewable: Renewable,
+        lease: Option<Arc<Lease>>,
+        ended: Option<String>,
+        spread: Spread,
+        number: u64,
+        now: Now,
+    ) -> Self {
+        let mut session = Self::empty(about, renewable, spread, number);
+        if let Some(lease) = lease {
+            session.keep(lease);
+        }
+        if let Some(why) = ended {
+            session.renewal = Renewal::Ended { why, said: None };
+        } else if let Renewal::Fresh { due } = session.renewal
+            && due.is_over(now)
+        {
+            let pause = Duration::from_millis(u64::from(session.spread.next()) * 10);
+            session.renewal = Renewal::Fresh { due: now.after(pause) };
+        }
+        session
+    }
+
+    fn empty(about: About, renewable: Renewable, spread: Spread, number: u64) -> Self {
+        let overdue = Now { steady: Duration::ZERO, wall: Duration::ZERO }.after(Duration::ZERO);
+        let renewal = match renewable {
+            Renewable::ByRefreshToken => Renewal::Fresh { due: overdue },
+            Renewable::Never => Renewal::Ending,
+        };
+        Self { about, lease: None, renewable, renewal, waiters: Vec::new(), spread, attempts: number << 32 }
+    }
+
+    /// What does not change.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// The lease that readers may have.
+    pub fn lease(&self) -> Option<&Arc<Lease>> {
+        self.lease.as_ref()
+    }
+
+    /// How it is doing.
+    pub fn doing(&self, now: Now) -> Doing {
+        match &self.renewal {
+            Renewal::Fresh { .. } => Doing::Active,
+            Renewal::Ending if self.lease.as_ref().is_some_and(|lease| !lease.expires.is_over(now)) => {
+                Doing::Active
+            }
+            Renewal::Renewing { failures: 0, .. } => Doing::Refreshing,
+            Renewal::Renewing { .. } | Renewal::Retrying { .. } => Doing::Retrying,
+            Renewal::Ending | Renewal::Ended { .. } => Doing::LoginRequired,
+        }
+    }
+
+    /// When the next renewal is planned.
+    pub fn next_renewal(&self) -> Option<Deadline> {
+        match &self.renewal {
+            Renewal::Fresh { due } => Some(*due),
+            Renewal::Retrying { until, .. } => Some(*until),
+            Renewal::Renewing { .. } | Renewal::Ending | Renewal::Ended { .. } => None,
+        }
+    }
+
+    /// Why the last renewal failed, if it did.
+    pub fn last_error(&self) -> Option<String> {
+        match &self.renewal {
+            Renewal::Retrying { problem, .. } => Some(problem.to_string()),
+            Renewal::Ended { why, said: Some(said) } => Some(format!("{why} ({said})")),
+            Renewal::Ended { why, said: None } => Some(why.clone()),
+            Renewal::Fresh { .. } | Renewal::Renewing { .. } | Renewal::Ending => None,
+        }
+    }
+
+    /// Somebody signed in to the same session again.
+    ///
+    /// A renewal that is under way stays so, since two must never overlap. Its report is about the new
+    /// refresh token: renewals and sign-ins of one session take turns at the store and report in that
+    /// order.
+    pub fn replace(&mut self, about: About, renewable: Renewable, lease: Arc<Lease>, now: Now) -> Vec<Want> {
+        self.about = about;
+        self.renewable = renewable;
+        let under_way = matches!(self.renewal, Renewal::Renewing { .. });
+        let before = std::mem::replace(&mut self.renewal, Renewal::Ending);
+        let mut wants = self.adopt(lease, now);
+        if under_way {
+            wants.retain(|want| !matches!(want, Want::Renew(_)));
+            self.renewal = before;
+        }
+        wants
+    }
+
+    /// Somebody wants a token.
+    pub fn ask(&mut self, waiter: Waiter, now: Now) -> Vec<Want> {
+        if let Some(lease) = self.lease.as_ref().filter(|lease| waiter.need.is_met_by(lease, now)) {
+            return vec![Want::Answer(vec![waiter.ticket], Ok(lease.clone()))];
+        }
+        let mut wants = Vec::new();
+        match &mut self.renewal {
+            Renewal::Fresh { .. } => wants.push(self.begin(0, now)),
+            Renewal::Renewing { .. } => {}
+            Renewal::Retrying { until, failures, firm, .. } => {
+                let sooner = now.after(schedule::pause(*failures, true, 500));
+                if !*firm && sooner.left(now) < until.left(now) {
+                    *until = sooner;
+                }
+                let in_time = until.left(now) < waiter.give_up.left(now);
+                if !in_time || self.can_be_put_off(&waiter, now) {
+                    return vec![self.put_off(&waiter, now)];
+                }
+            }
+            Renewal::Ending | Renewal::Ended { .. } => {
+                return vec![Want::Answer(vec![waiter.ticket], Err(self.login_required()))];
+            }
+        }
+        self.waiters.push(waiter);
+        wants
+    }
+
+    /// Whether anybody waits.
+    pub fn is_awaited(&self) -> bool {
+        !self.waiters.is_empty()
+    }
+
+    /// Whoever waited for `ticket` is gone.
+    pub fn forget(&mut self, ticket: Ticket) {
+        self.waiters.retain(|waiter| waiter.ticket != ticket);
+    }
+
+    /// What became of a renewal; `Ok` means that its refresh token is banked.
+    pub fn renewed(&mut self, by: Attempt, outcome: Result<Arc<Lease>, RenewError>, now: Now) -> Vec<Want> {
+        let current = match self.renewal {
+            Renewal::Renewing { attempt, failures, .. } if attempt == by => Some(failures),
+            Renewal::Renewing { .. }
+            | Renewal::Fresh { .. }
+            | Renewal::Retrying { .. }
+            | Renewal::Ending
+            | Renewal::Ended { .. } => None,
+        };
+        match (outcome, current) {
+            (Ok(lease), _) => self.adopt(lease, now),
+            (Err(_), None) => Vec::new(),
+            (Err(RenewError::Rejected(said)), Some(_)) => {
+                self.end("the issuer no longer accepts this sign-in".to_owned(), Some(said))
+            }
+            (Err(RenewError::Unreachable { why, retry_after }), Some(failures)) => {
+                self.retry(Problem::Unreachable(why), failures + 1, retry_after, now)
+            }
+            (Err(RenewError::Store(why)), Some(failures)) => {
+                self.retry(Problem::Store(why), failures + 1, None, now)
+            }
+            (Err(RenewError::Refused(said)), Some(failures)) => {
+                self.retry(Problem::Refused(said), failures + 1, Some(schedule::PAUSE_AFTER_REFUSAL), now)
+            }
+        }
+    }
+
+    /// Time has passed.
+    pub fn wake(&mut self, now: Now) -> Vec<Want> {
+        let mut wants = match &self.renewal {
+            Renewal::Fresh { due } if due.is_over(now) => vec![self.begin(0, now)],
+            Renewal::Retrying { until, failures, .. } if until.is_over(now) => {
+                vec![self.begin(*failures, now)]
+            }
+            Renewal::Renewing { failures, give_up, .. } if give_up.is_over(now) => {
+                let problem = Problem::Unreachable("no answer in time".to_owned());
+                self.retry(problem, failures + 1, None, now)
+            }
+            Renewal::Ending if self.lease.as_ref().is_none_or(|lease| lease.expires.is_over(now)) => {
+                self.end("the issuer gave no refresh token, and the access token has ended".to_owned(), None)
+            }
+            Renewal::Fresh { .. }
+            | Renewal::Retrying { .. }
+            | Renewal::Renewing { .. }
+            | Renewal::Ending
+            | Renewal::Ended { .. } => Vec::new(),
+        };
+        let (late, waiting) = self.waiters.drain(..).partition(|waiter: &Waiter| waiter.give_up.is_over(now));
+        self.waiters = waiting;
+        wants.extend(late.iter().map(|waiter: &Waiter| self.put_off(waiter, now)));
+        wants
+    }
+
+    /// When [`wake`](Self::wake) has something to do.
+    pub fn wake_at(&self, now: Now) -> Option<Deadline> {
+        let own = match &self.renewal {
+            Renewal::Fresh { due } => Some(*due),
+            Renewal::Renewing { give_up, .. } => Some(*give_up),
+            Renewal::Retrying { until, .. } => Some(*until),
+            Renewal::Ending => {
+                Some(self.lease.as_ref().map_or(now.after(Duration::ZERO), |lease| lease.expires))
+            }
+            Renewal::Ended { .. } => None,
+        };
+        own.into_iter().chain(self.waiters.iter().map(|waiter| waiter.give_up)).min_by_key(|at| at.left(now))
+    }
+
+    /// The session goes away: nobody waits any longer.
+    pub fn close(self, why: &Refusal) -> Vec<Want> {
+        let tickets: Vec<Ticket> = self.waiters.iter().map(|waiter| waiter.ticket).collect();
+        if tickets.is_empty() { Vec::new() } else { vec![Want::Answer(tickets, Err(why.clone()))] }
+    }
+
+    fn begin(&mut self, failures: u32, now: Now) -> Want {
+        self.attempts += 1;
+        let attempt = Attempt(self.attempts);
+        // Were it to come early, the next renewal would overlap this one.
+        let give_up = now.steadily_after(schedule::RENEWAL_GIVE_UP);
+        self.renewal = Renewal::Renewing { attempt, failures, give_up };
+        Want::Renew(attempt)
+    }
+
+    fn keep(&mut self, lease: Arc<Lease>) {
+        self.renewal = match self.renewable {
+            Renewable::ByRefreshToken => Renewal::Fresh {
+                due: schedule::refresh_at(lease.expires, lease.lifetime, self.spread.next()),
+            },
+            Renewable::Never => Renewal::Ending,
+        };
+        self.lease = Some(lease);
+    }
+
+    fn adopt(&mut self, lease: Arc<Lease>, now: Now) -> Vec<Want> {
+        self.keep(lease.clone());
+        let (served, waiting) =
+            self.waiters.drain(..).partition(|waiter: &Waiter| waiter.need.is_met_by(&lease, now));
+        self.waiters = waiting;
+        let mut wants = vec![Want::Offer(lease.clone())];
+        if !served.is_empty() {
+            wants.push(Want::Answer(served.iter().map(|waiter: &Waiter| waiter.ticket).collect(), Ok(lease)));
+        }
+        wants.push(Want::Tell(Notice::Refreshed));
+        if !self.waiters.is_empty() {
+            match self.renewable {
+                Renewable::ByRefreshToken => wants.push(self.begin(0, now)),
+                Renewable::Never => wants.extend(self.refuse_all(&self.login_required())),
+            }
+        }
+        wants
+    }
+
+    fn retry(
+        &mut self,
+        problem: Problem,
+        failures: u32,
+        retry_after: Option<Duration>,
+        now: Now,
+    ) -> Vec<Want> {
+        let pause = schedule::pause(failures, !self.waiters.is_empty(), self.spread.next());
+        let until = now.after(retry_after.map_or(pause, |asked| schedule::pause_as_asked(asked, pause)));
+        self.renewal = Renewal::Retrying { until, failures, firm: retry_after.is_some(), problem };
+        let (early, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiters).into_iter().partition(|waiter| {
+                until.left(now) >= waiter.give_up.left(now) || self.can_be_put_off(waiter, now)
+            });
+        self.waiters = waiting;
+        let mut wants: Vec<Want> = early.iter().map(|waiter| self.put_off(waiter, now)).collect();
+        wants.push(Want::Tell(Notice::Retrying));
+        wants
+    }
+
+    fn end(&mut self, why: String, said: Option<OAuthError>) -> Vec<Want> {
+        self.renewal = Renewal::Ended { why, said };
+        let mut wants: Vec<Want> = self.refuse_all(&self.login_required()).into_iter().collect();
+        wants.push(Want::Tell(Notice::LoginRequired));
+        wants
+    }
+
+    fn refuse_all(&mut self, why: &Refusal) -> Option<Want> {
+        let tickets: Vec<Ticket> = self.waiters.drain(..).map(|waiter| waiter.ticket).collect();
+        (!tickets.is_empty()).then(|| Want::Answer(tickets, Err(why.clone())))
+    }
+
+    /// Whether somebody who only wanted a newer token can go on with the one there is.
+    fn can_be_put_off(&self, waiter: &Waiter, now: Now) -> bool {
+        self.lease.as_ref().is_some_and(|lease| waiter.need.is_nearly_met_by(lease, now))
+    }
+
+    /// The answer for somebody whom the next renewal does not reach in time.
+    fn put_off(&self, waiter: &Waiter, now: Now) -> Want {
+        let answer = match self.lease.as_ref().filter(|lease| waiter.need.is_nearly_met_by(lease, now)) {
+            Some(lease) => Ok(lease.clone()),
+            None => Err(self.not_now(now)),
+        };
+        Want::Answer(vec![waiter.ticket], answer)
+    }
+
+    fn not_now(&self, now: Now) -> Refusal {
+        match &self.renewal {
+            Renewal::Retrying { until, problem, .. } => match problem.clone() {
+                Problem::Unreachable(why) => Refusal::Unavailable { why, retry_after: until.left(now) },
+                Problem::Refused(said) => Refusal::Rejected(said),
+                Problem::Store(why) => Refusal::StoreFailed { why },
+            },
+            Renewal::Ending | Renewal::Ended { .. } => self.login_required(),
+            Renewal::Fresh { .. } | Renewal::Renewing { .. } => Refusal::Timeout,
+        }
+    }
+
+    fn login_required(&self) -> Refusal {
+        let at = self.about.id.to_string();
+        match &self.renewal {
+            Renewal::Ended { why, said } => {
+                Refusal::LoginRequired { at, why: why.clone(), said: said.clone() }
+            }
+            Renewal::Fresh { .. } | Renewal::Renewing { .. } | Renewal::Retrying { .. } | Renewal::Ending => {
+                Refusal::LoginRequired { at, why: "the issuer gave no refresh token".to_owned(), said: None }
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreachable(why) | Self::Store(why) => f.write_str(why),
+            Self::Refused(said) => write!(f, "the issuer refused: {said}"),
+        }
+    }
+}

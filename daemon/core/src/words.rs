@@ -1,0 +1,176 @@
+//! The nouns: session ids, leases, tickets.
+
+use std::{sync::Arc, time::Duration};
+
+use secrecy::SecretString;
+
+use crate::{
+    host::Host,
+    time::{Deadline, Now},
+};
+
+/// Names a session: the host's id, and `#label` behind it when there is a label.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(Arc<str>);
+
+impl SessionId {
+    /// The id of the session at `host` with `label`.
+    pub fn of(host: &Host, label: &Label) -> Self {
+        if label.0.is_empty() {
+            Self(host.id().into())
+        } else {
+            Self(format!("{}#{}", host.id(), label.0).into())
+        }
+    }
+
+    /// As text, to look it up.
+    pub fn named(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for SessionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Tells several accounts at one host apart; empty by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Label(String);
+
+/// A label that could not be shown or typed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a label has at most 64 letters, digits or any of . _ @ + -")]
+pub struct BadLabel;
+
+impl Label {
+    /// Reads a label; the empty one is the default.
+    ///
+    /// # Errors
+    /// [`BadLabel`]
+    pub fn parse(text: &str) -> Result<Self, BadLabel> {
+        let fits = |c: char| c.is_alphanumeric() || "._@+-".contains(c);
+        if text.chars().count() <= 64 && text.chars().all(fits) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadLabel)
+        }
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An access token with its deadlines: what may be handed out. It has no room for a refresh token.
+#[derive(Debug)]
+pub struct Lease {
+    /// The token.
+    pub access_token: SecretString,
+    /// `Bearer` nearly always.
+    pub token_type: String,
+    /// Tells tokens apart without telling them.
+    pub token_id: String,
+    /// What it is good for.
+    pub scopes: Vec<String>,
+    /// When it was asked for.
+    pub obtained: Now,
+    /// How long the issuer said that it lives.
+    pub lifetime: Duration,
+    /// When it ends.
+    pub expires: Deadline,
+}
+
+/// What a token must be like for one asker.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Need {
+    /// How long it stays valid at least; [`Need::is_met_by`] caps it at half the token's life.
+    pub min_valid: Duration,
+    /// Not older than [`FRESH`].
+    pub fresh: bool,
+    /// Not this one, which a server turned down.
+    pub not: Option<String>,
+}
+
+/// A token younger than this counts as new, also for those who ask for a new one.
+pub const FRESH: Duration = Duration::from_secs(30);
+
+impl Need {
+    /// Whether `lease` will do.
+    pub fn is_met_by(&self, lease: &Lease, now: Now) -> bool {
+        self.is_long_enough(lease, now)
+            && !(self.fresh && now.since(lease.obtained) >= FRESH)
+            && self.not.as_ref() != Some(&lease.token_id)
+    }
+
+    /// Whether `lease` will do for want of a better one: valid long enough, and not turned down.
+    pub fn is_nearly_met_by(&self, lease: &Lease, now: Now) -> bool {
+        self.is_long_enough(lease, now) && self.not.as_ref() != Some(&lease.token_id)
+    }
+
+    fn is_long_enough(&self, lease: &Lease, now: Now) -> bool {
+        let left = lease.expires.left(now);
+        !left.is_zero() && left >= self.min_valid.min(lease.lifetime / 2)
+    }
+}
+
+/// Who waits for an answer; the daemon knows how to reach them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// One try to renew a session; a later try has a higher number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attempt(pub u64);
+
+/// How a session comes by its next access token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewable {
+    /// By a refresh token, which the store holds.
+    ByRefreshToken,
+    /// Not at all: the issuer gave no refresh token.
+    Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_part_of_the_id() {
+        let host = Host::parse("adb-1.azuredatabricks.net", None).unwrap();
+        let id = |label| SessionId::of(&host, &Label::parse(label).unwrap());
+        assert_eq!(id("").as_str(), "adb-1.azuredatabricks.net");
+        assert_eq!(id("work").as_str(), "adb-1.azuredatabricks.net#work");
+        assert_eq!(Label::parse("a#b"), Err(BadLabel));
+        assert_eq!(Label::parse("a\nb"), Err(BadLabel));
+    }
+
+    #[test]
+    fn more_than_half_a_life_cannot_be_asked_for() {
+        let start = Now { steady: Duration::from_secs(9), wall: Duration::from_secs(9_000) };
+        let lease = Lease {
+            access_token: "t".into(),
+            token_type: "Bearer".into(),
+            token_id: "id".into(),
+            scopes: vec![],
+            obtained: start,
+            lifetime: Duration::from_secs(10),
+            expires: start.after(Duration::from_secs(10)),
+        };
+        let need = Need { min_valid: Duration::from_secs(60), ..Need::default() };
+        let later = |s| Now {
+            steady: start.steady + Duration::from_secs(s),
+            wall: start.wall + Duration::from_secs(s),
+        };
+        assert!(need.is_met_by(&lease, later(5)));
+        assert!(!need.is_met_by(&lease, later(6)));
+        assert!(!Need::default().is_met_by(&lease, later(10)));
+    }
+}
