@@ -1,1 +1,43 @@
-//! placeholder
+//! How to ask `sso-agent` for a token.
+//!
+//! [`blocking`] needs no async runtime; [`mod@tokio`], behind the feature of that name, is the same over
+//! tokio. Both find the agent of this user, start it when none is running, make sure that it *is* this
+//! user's before a byte is written, and fail with an [`Error`] that says what to do next.
+//!
+//! A tool that asks often keeps a [`TokenSource`], which answers from memory until the token is
+//! nearly over:
+//!
+//! ```no_run
+//! use sso_agent_client::{TokenRequest, TokenSource};
+//!
+//! # fn main() -> Result<(), sso_agent_client::Error> {
+//! let tokens = TokenSource::new(TokenRequest::host("https://adb-1.azuredatabricks.net"));
+//! let (name, value) = tokens.header()?; // ("Authorization", "Bearer …")
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod autostart;
+pub mod blocking;
+mod cache;
+mod deadline;
+mod error;
+mod request;
+mod source;
+mod stream;
+#[cfg(feature = "tokio")]
+pub mod tokio;
+mod wire;
+
+#[cfg(test)]
+#[cfg(unix)]
+mod fake;
+
+pub use error::Error;
+pub use request::TokenRequest;
+pub use source::TokenSource;
+/// The words of the protocol.
+pub use sso_agent_proto as proto;
+
+/// What a client's call gives.
+pub type Result<T> = std::result::Result<T, Error>;

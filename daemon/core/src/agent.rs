@@ -11,7 +11,7 @@ use crate::{
     login::{Joined, LoginId, Logins, Plan, Step},
     refusal::Refusal,
     schedule::Spread,
-    session::{About, Notice, RenewError, Session, Waiter, Want},
+    session::{About, Notice, RenewError, Session, Waiter, Want, place},
     time::{Deadline, Now},
     words::{Attempt, Label, Lease, Renewable, SessionId, Ticket},
 };
@@ -180,14 +180,14 @@ impl Agent {
             Target::Session(id) => Err(Refusal::Unknown { what: format!("session {id}") }),
             Target::Host(host, Some(label)) => {
                 let id = SessionId::of(host, label);
-                if self.sessions.contains_key(&id) { Ok(id) } else { Err(nobody_at(id.as_str())) }
+                if self.sessions.contains_key(&id) { Ok(id) } else { Err(nobody_at(place(host, label))) }
             }
             Target::Host(host, None) => {
                 let plain = SessionId::of(host, &Label::default());
                 if self.sessions.contains_key(&plain) {
                     return Ok(plain);
                 }
-                only(self.sessions_at(host)).unwrap_or_else(|| Err(nobody_at(host.url())))
+                only(self.sessions_at(host)).unwrap_or_else(|| Err(nobody_at(host.url().to_owned())))
             }
             Target::Only => only(self.sessions.values()).unwrap_or_else(|| {
                 Err(Refusal::LoginRequired {
@@ -296,11 +296,9 @@ impl Agent {
             Ok(id) => id,
             Err(refusal) => return vec![refuse(ticket, refusal)],
         };
-        let gone =
-            Refusal::LoginRequired { at: id.to_string(), why: "signed out just now".into(), said: None };
         let mut effects = vec![Effect::Withdraw(id.clone())];
         if let Some(session) = self.sessions.remove(&id) {
-            effects.extend(effects_of(&id, session.close(&gone)));
+            effects.extend(effects_of(&id, session.close("signed out just now")));
         }
         self.unschedule(&id);
         effects.push(Effect::Forget(id.clone(), ticket));
@@ -379,7 +377,7 @@ impl Agent {
     /// What the next session needs to be different from all others.
     fn another(&mut self) -> (Spread, u64) {
         self.known += 1;
-        let seed = u64::from(self.seed.next()) << 32 | u64::from(self.seed.next()) << 16;
+        let seed = u64::from(self.seed.draw()) << 32 | u64::from(self.seed.draw()) << 16;
         (Spread::seeded(seed ^ self.known), self.known)
     }
 }
@@ -406,8 +404,8 @@ fn only<'a>(mut sessions: impl Iterator<Item = &'a Session>) -> Option<Result<Se
     Some(Err(Refusal::Ambiguous { sessions: std::iter::once(first).chain(rest).collect() }))
 }
 
-fn nobody_at(at: &str) -> Refusal {
-    Refusal::LoginRequired { at: at.to_owned(), why: "nobody is signed in there".to_owned(), said: None }
+fn nobody_at(at: String) -> Refusal {
+    Refusal::LoginRequired { at, why: "nobody is signed in there".to_owned(), said: None }
 }
 
 fn refuse(ticket: Ticket, refusal: Refusal) -> Effect {

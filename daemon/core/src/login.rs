@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Names a sign-in that is under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LoginId(pub u64);
 
 /// How many may be under way at once; each holds a port.

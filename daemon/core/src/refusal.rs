@@ -27,7 +27,7 @@ impl std::fmt::Display for OAuthError {
 pub enum Refusal {
     /// Only a sign-in helps.
     LoginRequired {
-        /// Which session, or the host that has none.
+        /// Where, as [`place`](crate::session::place) has it; empty for anywhere.
         at: String,
         /// In words.
         why: String,

@@ -55,7 +55,7 @@ impl Spread {
     }
 
     /// The next number, uniform in `0..1000` (SplitMix64, Steele et al. 2014).
-    pub fn next(&mut self) -> u32 {
+    pub fn draw(&mut self) -> u32 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn the_spread_covers_its_range() {
         let mut spread = Spread::seeded(7);
-        let drawn: Vec<u32> = (0..1000).map(|_| spread.next()).collect();
+        let drawn: Vec<u32> = (0..1000).map(|_| spread.draw()).collect();
         assert!(
             drawn.iter().all(|n| *n < 1000)
                 && drawn.iter().any(|n| *n < 50)

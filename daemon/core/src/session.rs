@@ -167,7 +167,7 @@ impl Session {
         } else if let Renewal::Fresh { due } = session.renewal
             && due.is_over(now)
         {
-            let pause = Duration::from_millis(u64::from(session.spread.next()) * 10);
+            let pause = Duration::from_millis(u64::from(session.spread.draw()) * 10);
             session.renewal = Renewal::Fresh { due: now.after(pause) };
         }
         session
@@ -348,9 +348,9 @@ impl Session {
     }
 
     /// The session goes away: nobody waits any longer.
-    pub fn close(self, why: &Refusal) -> Vec<Want> {
-        let tickets: Vec<Ticket> = self.waiters.iter().map(|waiter| waiter.ticket).collect();
-        if tickets.is_empty() { Vec::new() } else { vec![Want::Answer(tickets, Err(why.clone()))] }
+    pub fn close(mut self, why: &str) -> Vec<Want> {
+        self.renewal = Renewal::Ended { why: why.to_owned(), said: None };
+        self.refuse_all(&self.login_required()).into_iter().collect()
     }
 
     fn begin(&mut self, failures: u32, now: Now) -> Want {
@@ -365,7 +365,7 @@ impl Session {
     fn keep(&mut self, lease: Arc<Lease>) {
         self.renewal = match self.renewable {
             Renewable::ByRefreshToken => Renewal::Fresh {
-                due: schedule::refresh_at(lease.expires, lease.lifetime, self.spread.next()),
+                due: schedule::refresh_at(lease.expires, lease.lifetime, self.spread.draw()),
             },
             Renewable::Never => Renewal::Ending,
         };
@@ -398,7 +398,7 @@ impl Session {
         retry_after: Option<Duration>,
         now: Now,
     ) -> Vec<Want> {
-        let pause = schedule::pause(failures, !self.waiters.is_empty(), self.spread.next());
+        let pause = schedule::pause(failures, !self.waiters.is_empty(), self.spread.draw());
         let until = now.after(retry_after.map_or(pause, |asked| schedule::pause_as_asked(asked, pause)));
         self.renewal = Renewal::Retrying { until, failures, firm: retry_after.is_some(), problem };
         let (early, waiting): (Vec<_>, Vec<_>) =
@@ -450,7 +450,7 @@ impl Session {
     }
 
     fn login_required(&self) -> Refusal {
-        let at = self.about.id.to_string();
+        let at = place(&self.about.host, &self.about.label);
         match &self.renewal {
             Renewal::Ended { why, said } => {
                 Refusal::LoginRequired { at, why: why.clone(), said: said.clone() }
@@ -459,6 +459,14 @@ impl Session {
                 Refusal::LoginRequired { at, why: "the issuer gave no refresh token".to_owned(), said: None }
             }
         }
+    }
+}
+
+/// Where to sign in, as a person would type it: the host's URL, and `#label` behind it.
+pub fn place(host: &Host, label: &Label) -> String {
+    match label.as_str() {
+        "" => host.url().to_owned(),
+        label => format!("{}#{label}", host.url()),
     }
 }
 

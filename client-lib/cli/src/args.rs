@@ -1,0 +1,279 @@
+//! What can be said on the command line; the doc comments are the help.
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::engine::ArgValueCompleter;
+
+use crate::{complete, exit, output::Output};
+
+/// Signs in once per host; from then on any tool gets a fresh token from the agent.
+#[derive(Debug, Parser)]
+#[command(name = "sso", version, max_term_width = 100, arg_required_else_help = true, after_help = AFTER)]
+pub(crate) struct Cli {
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER: &str = "\
+Exit codes: 0 done, 1 failed, 2 usage, 3 agent not reachable, 4 sign-in required, 5 issuer or
+network unavailable (try again), 6 refused by policy or locked, 7 unknown host or profile";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Sign in to a host and leave the session with the agent
+    Login(Login),
+    /// Print an access token
+    Token(Token),
+    /// Show every session
+    Status(Status),
+    /// Revoke a session where that can be done, and forget it
+    Logout(Logout),
+    /// Run a command with a fresh token in its environment
+    Exec(Exec),
+    /// Start, stop, install and watch the agent
+    #[command(subcommand)]
+    Agent(Agent),
+    /// See it all at work on this machine, without an account
+    #[cfg(feature = "demo")]
+    Demo(Demo),
+    /// Print shell completions
+    Completions(Completions),
+    /// Print the manual page
+    Man(Man),
+}
+
+/// Which session is meant.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Which {
+    /// Databricks workspace or any OAuth issuer [env: DATABRICKS_HOST]
+    #[arg(value_name = "HOST", add = ArgValueCompleter::new(complete::hosts))]
+    pub(crate) host: Option<String>,
+    /// Profile to take the host from [env: DATABRICKS_CONFIG_PROFILE]
+    #[arg(long, short = 'p', value_name = "P")]
+    pub(crate) profile: Option<String>,
+    /// Which of several accounts at the host
+    #[arg(long = "as", value_name = "LABEL")]
+    pub(crate) label: Option<String>,
+    /// Databricks account, at an account console
+    #[arg(long, value_name = "ID")]
+    pub(crate) account_id: Option<String>,
+}
+
+impl Which {
+    /// With what the environment says where the command line names neither host nor profile.
+    pub(crate) fn or_environment(mut self, var: impl Fn(&str) -> Option<OsString>) -> Self {
+        let text = |name| var(name).and_then(|value| value.into_string().ok()).filter(|v| !v.is_empty());
+        if self.host.is_none() && self.profile.is_none() {
+            self.host = text("DATABRICKS_HOST");
+            // As in the SDKs, a host beats what a profile says of it.
+            if self.host.is_none() {
+                self.profile = text("DATABRICKS_CONFIG_PROFILE");
+            }
+        }
+        self
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// OAuth client to sign in with, instead of the stock one
+    #[arg(long, value_name = "ID")]
+    pub(crate) client_id: Option<String>,
+    /// Scope to ask for, instead of the usual ones; may be repeated
+    #[arg(long = "scope", value_name = "S")]
+    pub(crate) scopes: Vec<String>,
+    /// Print the address to visit instead of opening a browser
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+    /// Port that the browser is sent back to
+    #[arg(long, value_name = "N")]
+    pub(crate) port: Option<u16>,
+    /// How long to wait for you
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// How long the token stays valid at least
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub(crate) min_valid: Duration,
+    /// Not a token that is older than 30 seconds
+    #[arg(long)]
+    pub(crate) force_refresh: bool,
+    /// The token alone, an object with its expiry, or an Authorization header
+    #[arg(long, short, value_enum, value_name = "FORMAT", default_value_t)]
+    pub(crate) output: TokenFormat,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenFormat {
+    #[default]
+    Raw,
+    Json,
+    Header,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Show this session only
+    #[arg(value_name = "HOST", add = ArgValueCompleter::new(complete::hosts))]
+    pub(crate) host: Option<String>,
+    /// Stay and show what happens
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logout {
+    /// Where to sign out
+    #[arg(value_name = "HOST", required_unless_present = "all", add = ArgValueCompleter::new(complete::hosts))]
+    pub(crate) host: Option<String>,
+    /// Which of several accounts at the host
+    #[arg(long = "as", value_name = "LABEL", requires = "host")]
+    pub(crate) label: Option<String>,
+    /// Sign out everywhere
+    #[arg(long, conflicts_with = "host")]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Exec {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Put the token into NAME only, instead of DATABRICKS_HOST and DATABRICKS_TOKEN; may be repeated
+    #[arg(long = "env", value_name = "NAME", value_parser = variable)]
+    pub(crate) names: Vec<String>,
+    /// The command, after --
+    #[arg(last = true, required = true, value_name = "CMD", value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Agent {
+    /// Start the agent
+    Start,
+    /// Stop the agent when what is under way is done
+    Stop,
+    /// Stop the agent and start it again
+    Restart,
+    /// Say whether the agent is running
+    Status,
+    /// Install and enable systemd user units, so that the agent starts when it is needed
+    Install {
+        /// Print what would be written instead
+        #[arg(long)]
+        print: bool,
+    },
+    /// Disable and remove the systemd user units
+    Uninstall,
+    /// Show what the agent logged
+    Logs {
+        /// Stay and show what is added
+        #[arg(long, short)]
+        follow: bool,
+    },
+}
+
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// How many clients ask at once
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) clients: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// For which shell
+    #[arg(value_name = "SHELL", value_parser = ["bash", "elvish", "fish", "powershell", "zsh"])]
+    pub(crate) shell: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Write the pages of all commands into a folder instead
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// Reads the command line; what is no valid one is told, and `Err` is what to exit with.
+pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, ExitCode> {
+    Cli::try_parse_from(&args).map_err(|error| {
+        let wants_json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
+        exit::report_usage(&error, &Output::new(wants_json))
+    })
+}
+
+/// `90s`, `5m`, `1h30m`; a bare number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    text.parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| "a time looks like 90s, 5m or 1h30m".to_owned())
+}
+
+fn variable(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(['=', '\0']) {
+        return Err("that cannot be the name of a variable".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn which(
+        host: Option<&str>,
+        profile: Option<&str>,
+        vars: &[(&str, &str)],
+    ) -> (Option<String>, Option<String>) {
+        let given = Which {
+            host: host.map(Into::into),
+            profile: profile.map(Into::into),
+            label: None,
+            account_id: None,
+        };
+        let var = |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.into());
+        let found = given.or_environment(var);
+        (found.host, found.profile)
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_command_line_beats_the_environment() {
+        let vars = &[("DATABRICKS_HOST", "env-host"), ("DATABRICKS_CONFIG_PROFILE", "env-profile")];
+        assert_eq!(which(Some("h"), None, vars), (Some("h".into()), None));
+        assert_eq!(which(None, Some("p"), vars), (None, Some("p".into())));
+        assert_eq!(which(None, None, vars), (Some("env-host".into()), None));
+        assert_eq!(which(None, None, &vars[1..]), (None, Some("env-profile".into())));
+        assert_eq!(which(None, None, &[("DATABRICKS_HOST", "")]), (None, None));
+    }
+
+    #[test]
+    fn times_are_written_as_people_write_them() {
+        for (text, seconds) in [("60s", 60), ("5m", 300), ("1h30m", 5400), ("45", 45), ("0s", 0)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "soon", "-5m", "5 m 3"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

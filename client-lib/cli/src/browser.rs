@@ -1,0 +1,60 @@
+//! Opens one address in the person's browser, if it is one that may be opened.
+//!
+//! What comes from elsewhere must not become a command: the address is parsed and written anew, has no
+//! control characters, and is one argument of a program that no shell starts.
+
+use url::{Host, Url};
+use webbrowser::{Browser, BrowserOptions};
+
+/// Says whether a browser took it.
+pub(crate) fn open(address: &str) -> bool {
+    let Some(url) = checked(address) else { return false };
+    let mut quietly = BrowserOptions::new();
+    quietly.with_suppress_output(true);
+    webbrowser::open_browser_with_options(Browser::Default, url.as_str(), &quietly).is_ok()
+}
+
+/// `https`, or `http` to this machine.
+fn checked(address: &str) -> Option<Url> {
+    if address.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return None;
+    }
+    let url = Url::parse(address).ok()?;
+    match url.scheme() {
+        "https" => Some(url),
+        "http" if is_loopback(&url.host()?) => Some(url),
+        _ => None,
+    }
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_for_browsers_are_opened() {
+        for address in ["https://example.com/a?b=c", "http://127.0.0.1:8020/start/x", "http://[::1]:1/"] {
+            assert_eq!(checked(address).unwrap().as_str(), address);
+        }
+        for address in [
+            "http://example.com/",
+            "http://127.0.0.1.example.com/",
+            "file:///etc/passwd",
+            "javascript:alert(1)",
+            "--new-window",
+            "https://example.com/\n--x",
+            "https://example.com/ --x",
+            "",
+        ] {
+            assert!(checked(address).is_none(), "{address}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `sso exec`: becomes the command, so that signals and its exit code are the command's own.
+
+use std::{ffi::OsStr, io, process::Command};
+
+use secrecy::ExposeSecret as _;
+use sso_agent_client::{
+    blocking::Agent,
+    proto::{
+        session::{Session, Target},
+        token::{Token, TokenGet},
+    },
+};
+
+use super::resolved;
+use crate::{
+    args::{self, Which},
+    exit::Failure,
+    output::Output,
+};
+
+/// The command keeps its token for as long as it runs, so that one about to end is of no use. Within
+/// what the agent keeps ahead anyway, so that this costs no refresh.
+const MIN_VALID_S: u64 = 15 * 60;
+
+/// As shells and `env` have it.
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+pub(super) fn run(args: args::Exec, _: &Output) -> Result<(), Failure> {
+    let Which { host, profile, label, account_id } = resolved(args.which);
+    let min_valid_s = Some(MIN_VALID_S);
+    let request = TokenGet { host, profile, label, account_id, min_valid_s, ..TokenGet::default() };
+    let mut agent = Agent::connect()?;
+    let token = agent.token(request)?;
+    let (program, arguments) = args.command.split_first().expect("clap requires a command");
+    let mut command = Command::new(program);
+    command.args(arguments);
+    if args.names.is_empty() {
+        let target = Target { session: Some(token.session.clone()), ..Target::default() };
+        for_databricks(&mut command, &agent.session(target)?, &token);
+    } else {
+        command.envs(args.names.iter().map(|name| (name, token.access_token.expose_secret())));
+    }
+    drop(agent);
+    run_as(&mut command).map_err(|error| not_run(program, &error))
+}
+
+/// SDKs refuse two ways to authenticate at once, unless told which one to take; and a profile may
+/// name another host.
+fn for_databricks(command: &mut Command, session: &Session, token: &Token) {
+    command
+        .env("DATABRICKS_HOST", &session.host)
+        .env("DATABRICKS_TOKEN", token.access_token.expose_secret())
+        .env("DATABRICKS_AUTH_TYPE", "pat")
+        .env_remove("DATABRICKS_CONFIG_PROFILE");
+    if let Some(account) = &session.account_id {
+        command.env("DATABRICKS_ACCOUNT_ID", account);
+    }
+}
+
+#[cfg(unix)]
+pub(super) fn run_as(command: &mut Command) -> io::Result<()> {
+    use std::os::unix::process::CommandExt as _;
+    Err(command.exec())
+}
+
+#[cfg(not(unix))]
+pub(super) fn run_as(command: &mut Command) -> io::Result<()> {
+    let status = command.status()?;
+    std::process::exit(status.code().unwrap_or(i32::from(crate::exit::FAILED)))
+}
+
+fn not_run(program: &OsStr, error: &io::Error) -> Failure {
+    let name = program.to_string_lossy();
+    if error.kind() == io::ErrorKind::NotFound {
+        return Failure::new(NOT_FOUND, format!("{name} is not there"), "see how it is spelled, and PATH");
+    }
+    Failure::new(NOT_EXECUTABLE, format!("{name} cannot be run: {error}"), "see its permissions")
+}

@@ -1,0 +1,39 @@
+//! What each command does.
+
+mod agent;
+#[cfg(feature = "demo")]
+mod demo;
+mod exec;
+mod login;
+mod logout;
+mod pages;
+mod status;
+mod time;
+mod token;
+mod watch;
+
+use crate::{
+    args::{Command, Which},
+    exit::Failure,
+    output::Output,
+};
+
+pub(crate) fn run(command: Command, output: &Output) -> Result<(), Failure> {
+    match command {
+        Command::Login(args) => login::run(args, output),
+        Command::Token(args) => token::run(args, output),
+        Command::Status(args) => status::run(args, output),
+        Command::Logout(args) => logout::run(args, output),
+        Command::Exec(args) => exec::run(args, output),
+        Command::Agent(command) => agent::run(command, output),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => demo::run(args, output),
+        Command::Completions(args) => pages::completions(&args, output),
+        Command::Man(args) => pages::man(args, output),
+    }
+}
+
+/// What the command line means, or the environment where it says nothing.
+fn resolved(which: Which) -> Which {
+    which.or_environment(|name| std::env::var_os(name))
+}

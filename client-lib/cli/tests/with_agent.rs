@@ -1,0 +1,312 @@
+//! The commands against an agent that answers what it is told to: output, streams, exit codes.
+#![cfg(unix)]
+
+use std::{
+    fs::{self, Permissions},
+    io::{BufRead as _, BufReader, Write as _},
+    net::Shutdown,
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::PermissionsExt as _,
+        net::{UnixListener, UnixStream},
+    },
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use serde_json::{Value, json};
+
+/// What the fake agent answers: the result or the error.
+type Answer = Result<Value, Value>;
+
+struct Fake {
+    folder: tempfile::TempDir,
+    asked: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Fake {
+    fn answering(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
+        let private = Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new().permissions(private).tempdir().expect("a folder");
+        let listener = UnixListener::bind(folder.path().join("s")).expect("a socket");
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (seen, answer) = (Arc::clone(&asked), Arc::new(answer));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
+                std::thread::spawn(move || serve(stream, &seen, &*answer));
+            }
+        });
+        Self { folder, asked }
+    }
+
+    /// All is well: one session, and a token for it.
+    fn well() -> Self {
+        Self::answering(|method| {
+            Ok(match method {
+                "token.get" => json!({
+                    "access_token": "secret", "token_type": "Bearer", "token_id": "t", "scopes": [],
+                    "expires_at": "2026-01-01T00:00:00Z", "expires_in_s": 3600, "session": "h",
+                }),
+                "session.list" => json!({"sessions": [session()]}),
+                "session.logout" => json!({"revoked": true}),
+                "agent.info" => json!({
+                    "version": "0.1.0", "protocol": 1, "pid": 7, "started_at": "2026-01-01T00:00:00Z",
+                    "sessions": 1, "locked": false, "methods": [], "key": "file", "unreadable": [],
+                }),
+                "events.subscribe" => json!({}),
+                _ => session(),
+            })
+        })
+    }
+
+    fn refusing(kind: &'static str) -> Self {
+        Self::answering(move |_| {
+            Err(
+                json!({"code": -32000, "message": "it did not go well", "data": {"kind": kind, "hint": "do this"}}),
+            )
+        })
+    }
+
+    fn sso(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sso"));
+        command.args(args).env("SSO_AGENT_SOCK", self.folder.path().join("s"));
+        command.env("SSO_AGENT_AUTOSTART", "0").env("BROWSER", "/nonexistent").env("NO_COLOR", "1");
+        command.env_remove("DATABRICKS_HOST").env_remove("DATABRICKS_CONFIG_PROFILE");
+        command.stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        Ran::from(self.sso(args).output().expect("sso runs"))
+    }
+
+    fn asked(&self, method: &str) -> Vec<Value> {
+        let asked = self.asked.lock().expect("no panic");
+        asked.iter().filter(|request| request["method"] == method).map(|r| r["params"].clone()).collect()
+    }
+
+    fn script(&self, body: &str) -> PathBuf {
+        let path = self.folder.path().join("script");
+        fs::write(&path, format!("#!/bin/sh\n{body}\n")).expect("a file");
+        fs::set_permissions(&path, Permissions::from_mode(0o700)).expect("our file");
+        path
+    }
+}
+
+/// Answers each request, and hangs up after a subscription.
+fn serve(mut stream: UnixStream, seen: &Mutex<Vec<Value>>, answer: &dyn Fn(&str) -> Answer) {
+    for line in BufReader::new(stream.try_clone().expect("a socket")).lines().map_while(Result::ok) {
+        let request: Value = serde_json::from_str(&line).expect("a request");
+        let method = request["method"].as_str().unwrap_or_default().to_owned();
+        let mut reply = json!({"jsonrpc": "2.0", "id": request["id"]});
+        match answer(&method) {
+            Ok(result) => reply["result"] = result,
+            Err(error) => reply["error"] = error,
+        }
+        let url =
+            json!({"request_id": request["id"], "step": "authorize", "url": "http://127.0.0.1:9/start/x"});
+        let event = json!({"kind": "session.added", "session": "h", "at": "2026-01-01T00:00:00Z"});
+        let text = match method.as_str() {
+            "session.login" => {
+                format!("{}\n{reply}\n", json!({"method": "session.login.progress", "params": url}))
+            }
+            "events.subscribe" => format!("{reply}\n{}\n", json!({"method": "event", "params": event})),
+            _ => format!("{reply}\n"),
+        };
+        seen.lock().expect("no panic").push(request);
+        if stream.write_all(text.as_bytes()).is_err() || method == "events.subscribe" {
+            let _ = stream.shutdown(Shutdown::Both);
+            return;
+        }
+    }
+}
+
+fn session() -> Value {
+    json!({
+        "id": "h", "host": "https://h", "label": "", "cloud": null, "issuer": "https://h", "client_id": "c",
+        "user": "me@example.com", "scopes": [], "state": "active", "expires_at": null,
+        "next_refresh_at": null, "last_error": null,
+    })
+}
+
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+#[test]
+fn a_token_is_printed_in_three_ways() {
+    let fake = Fake::well();
+    assert_eq!(fake.run(&["token"]).stdout, "secret\n");
+    assert_eq!(fake.run(&["token", "-o", "header"]).stdout, "Authorization: Bearer secret\n");
+    let json =
+        "{\"access_token\":\"secret\",\"token_type\":\"Bearer\",\"expiry\":\"2026-01-01T00:00:00Z\"}\n";
+    assert_eq!(fake.run(&["token", "-o", "json"]).stdout, json);
+    assert_eq!(fake.run(&["token", "--json"]).stdout, json);
+}
+
+#[test]
+fn what_the_command_line_and_the_environment_name_is_asked_for() {
+    let fake = Fake::well();
+    fake.run(&["token", "x", "--as", "work", "--min-valid", "5m", "--force-refresh"]);
+    let asked = json!({"host": "x", "label": "work", "min_valid_s": 300, "force_refresh": true});
+    assert_eq!(fake.asked("token.get")[0], asked);
+    fake.sso(&["token"]).env("DATABRICKS_CONFIG_PROFILE", "p").output().expect("sso runs");
+    assert_eq!(fake.asked("token.get")[1], json!({"profile": "p", "min_valid_s": 60}));
+}
+
+#[test]
+fn a_failure_is_two_lines_on_stderr_and_the_promised_code() {
+    let promised = [
+        ("login_required", 4),
+        ("issuer_unavailable", 5),
+        ("timeout", 5),
+        ("denied", 6),
+        ("locked", 6),
+        ("unknown_host", 7),
+        ("ambiguous", 2),
+        ("issuer_rejected", 1),
+    ];
+    for (kind, code) in promised {
+        let ran = Fake::refusing(kind).run(&["token"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{kind}");
+        assert_eq!(ran.stderr, "error: it did not go well\nhint: do this\n");
+    }
+}
+
+#[test]
+fn a_failure_as_json_is_on_stderr_too() {
+    let ran = Fake::refusing("denied").run(&["token", "--json"]);
+    let error = json!({"error": {"kind": "denied", "message": "it did not go well", "hint": "do this"}});
+    assert_eq!(serde_json::from_str::<Value>(&ran.stderr).expect("JSON"), error);
+    assert_eq!(ran.stdout, "");
+}
+
+#[test]
+fn a_sign_in_opens_the_browser_that_is_named() {
+    let fake = Fake::well();
+    let opened = fake.folder.path().join("opened");
+    let script = fake.script(&format!("echo \"$#:$1\" > {0}.new; mv {0}.new {0}", opened.display()));
+    let ran = Ran::from(fake.sso(&["login", "h"]).env("BROWSER", script).output().expect("sso runs"));
+    assert_eq!(ran.stdout, "Signed in to https://h as me@example.com\n");
+    // The browser runs on by itself; it is no child that could be waited for any more.
+    while !opened.exists() {
+        std::thread::yield_now();
+    }
+    assert_eq!(fs::read_to_string(opened).expect("a file"), "1:http://127.0.0.1:9/start/x\n");
+}
+
+#[test]
+fn a_sign_in_without_a_browser_prints_the_address_on_stderr() {
+    let fake = Fake::well();
+    let ran = fake.run(&["login", "h", "--no-browser", "--timeout", "1m", "--port", "8020", "--scope", "a"]);
+    assert!(ran.stderr.contains("\n    http://127.0.0.1:9/start/x\n"), "{ran:?}");
+    let asked =
+        json!({"host": "h", "scopes": ["a"], "flow": "browser", "redirect_port": 8020, "timeout_s": 60});
+    assert_eq!(fake.asked("session.login")[0], asked);
+    let json: Value = serde_json::from_str(&fake.run(&["login", "h", "--json"]).stdout).expect("JSON");
+    assert_eq!(json["user"], "me@example.com");
+}
+
+#[test]
+fn status_tells_sessions_and_what_the_key_is_worth() {
+    let fake = Fake::well();
+    let ran = fake.run(&["status"]);
+    assert!(ran.stdout.contains("https://h") && ran.stdout.contains("not the account"), "{ran:?}");
+    assert!(!ran.stdout.contains('\x1b'), "no colours where no terminal is");
+    let json: Value = serde_json::from_str(&fake.run(&["status", "h", "--json"]).stdout).expect("JSON");
+    assert_eq!((&json["agent"]["pid"], &json["sessions"][0]["id"]), (&json!(7), &json!("h")));
+}
+
+#[test]
+fn watching_without_a_terminal_prints_a_line_for_each_event() {
+    let ran = Fake::well().run(&["status", "--watch"]);
+    assert_eq!(ran.stdout, "2026-01-01T00:00:00Z session.added h\n");
+    assert_eq!(ran.code, Some(3), "the agent went away");
+}
+
+#[test]
+fn signing_out_says_what_became_of_each_session() {
+    let fake = Fake::well();
+    assert_eq!(fake.run(&["logout", "h"]).stdout, "Signed out of h: revoked\n");
+    assert_eq!(fake.run(&["logout", "--all"]).stdout, "Signed out of h: revoked\n");
+    assert_eq!(fake.asked("session.logout"), [json!({"session": "h"}), json!({"session": "h"})]);
+}
+
+#[test]
+fn a_command_gets_the_token_and_its_code_is_ours() {
+    let fake = Fake::well();
+    let show =
+        "echo $DATABRICKS_HOST $DATABRICKS_TOKEN $DATABRICKS_AUTH_TYPE [$DATABRICKS_CONFIG_PROFILE]; exit 42";
+    let mut exec = fake.sso(&["exec", "h", "--", "sh", "-c", show]);
+    let ran = Ran::from(exec.env("DATABRICKS_CONFIG_PROFILE", "other").output().expect("sso runs"));
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(42), "https://h secret pat []\n"));
+    let ran =
+        fake.run(&["exec", "--env", "A", "--env", "B", "--", "sh", "-c", "echo $A $B [$DATABRICKS_TOKEN]"]);
+    assert_eq!(ran.stdout, "secret secret []\n");
+}
+
+#[test]
+fn a_command_that_cannot_run_fails_as_in_a_shell() {
+    let fake = Fake::well();
+    assert_eq!(fake.run(&["exec", "--", "/nonexistent/command"]).code, Some(127));
+    assert_eq!(fake.run(&["exec", "--", "/"]).code, Some(126));
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_failure() {
+    let fake = Fake::well();
+    for args in [&["token"][..], &["status"], &["man"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let ran = Ran::from(fake.sso(args).stdout(writer).output().expect("sso runs"));
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{args:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_a_failure() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
+    let ran = Ran::from(Fake::well().sso(&["token"]).stdout(full).output().expect("sso runs"));
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.starts_with("error: the result cannot be written: "), "{ran:?}");
+}
+
+#[test]
+fn arguments_that_are_no_text_are_wrong_usage_or_passed_on() {
+    let odd = std::ffi::OsStr::from_bytes(b"\xff");
+    let fake = Fake::well();
+    assert_eq!(fake.sso(&["token"]).arg(odd).output().expect("sso runs").status.code(), Some(2));
+    let echoed = fake.sso(&["exec", "--", "printf", "%s"]).arg(odd).output().expect("sso runs");
+    assert_eq!(echoed.stdout, b"\xff");
+}
+
+#[test]
+fn hosts_are_completed_from_the_agent() {
+    let fake = Fake::well();
+    let mut shell = fake.sso(&["--", "sso", "token", ""]);
+    let ran = Ran::from(shell.env("SSO_COMPLETE", "fish").output().expect("sso runs"));
+    assert!(ran.stdout.lines().any(|line| line == "h"), "{ran:?}");
+}
+
+#[test]
+fn man_pages_are_written_for_all_commands() {
+    let fake = Fake::well();
+    let folder = fake.folder.path().join("man");
+    fs::create_dir(&folder).expect("a folder");
+    fake.sso(&["man", "--dir"]).arg(&folder).output().expect("sso runs");
+    for page in ["sso.1", "sso-token.1", "sso-agent-install.1"] {
+        assert!(folder.join(page).exists(), "{page}");
+    }
+}

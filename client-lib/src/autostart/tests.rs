@@ -1,0 +1,78 @@
+//! Starting, with programs that are no agents.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
+
+use super::*;
+
+struct Sandbox(tempfile::TempDir);
+
+impl Sandbox {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn places(&self) -> Places {
+        let at = |name: &str| self.0.path().join(name);
+        Places {
+            socket: at("run/agent.sock"),
+            http_socket: at("run/http.sock"),
+            config: at("config.toml"),
+            state: at("state"),
+        }
+    }
+
+    fn script(&self, body: &str) -> Child {
+        let path = self.0.path().join("script");
+        fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        let log = log::Log::open(&self.places().state).unwrap();
+        Command::new("/bin/sh").arg(path).stderr(log.end().unwrap()).spawn().unwrap()
+    }
+}
+
+fn ended(starter: &mut Starter<'_>, mut child: Child) {
+    child.wait().unwrap();
+    starter.turn = Turn::Started(child);
+}
+
+#[test]
+fn an_agent_that_stops_at_its_start_is_told_with_its_last_words() {
+    let sandbox = Sandbox::new();
+    let places = sandbox.places();
+    let mut starter = Starter::new(&places).unwrap();
+    ended(&mut starter, sandbox.script("echo 'the key is missing' >&2; exit 1"));
+    let error = starter.step().unwrap_err();
+    assert!(error.to_string().ends_with("(exit status: 1): the key is missing"), "{error}");
+    assert!(error.hint().ends_with("state/agent.log"));
+}
+
+#[test]
+fn an_agent_that_makes_way_for_another_is_started_again_should_that_one_be_about_to_stop() {
+    let sandbox = Sandbox::new();
+    let places = sandbox.places();
+    let mut starter = Starter::new(&places).unwrap();
+    ended(&mut starter, sandbox.script("exit 75"));
+    starter.step().unwrap();
+    assert!(matches!(starter.turn, Turn::Ours));
+}
+
+#[test]
+fn one_of_many_clients_starts_the_agent_and_the_next_takes_its_place() {
+    let sandbox = Sandbox::new();
+    let places = sandbox.places();
+    let (first, mut second) = (Starter::new(&places).unwrap(), Starter::new(&places).unwrap());
+    first.lock.try_lock().unwrap();
+    second.step().unwrap();
+    assert!(matches!(second.turn, Turn::Waiting));
+    drop(first);
+    assert!(second.lock.try_lock().is_ok());
+}
+
+#[test]
+fn a_route_that_may_not_start_says_that_nobody_listens() {
+    let sandbox = Sandbox::new();
+    let route = Route::Own { places: sandbox.places(), start: false };
+    let error = route.open().unwrap_err();
+    assert!(error.to_string().starts_with("no agent is listening at "), "{error}");
+    assert!(!sandbox.places().state.exists(), "looking leaves nothing behind");
+}

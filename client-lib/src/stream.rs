@@ -1,0 +1,199 @@
+//! Opens the socket, and only if whoever is behind it is this user.
+//!
+//! The hard part is that a request may hold a secret and an answer is believed, so that somebody who
+//! got there first must not be taken for the agent: folder, socket and process are checked before a
+//! byte is written.
+
+use std::{io, path::Path};
+
+use interprocess::local_socket::{
+    GenericFilePath, Name, Stream, ToFsName as _,
+    traits::{Stream as _, StreamCommon},
+};
+
+use crate::Error;
+
+/// Why there is no stream.
+#[derive(Debug)]
+pub(crate) enum Shut {
+    /// Nobody listens: starting an agent helps.
+    Empty,
+    /// Starting one does not help.
+    Failed(Error),
+}
+
+pub(crate) fn open(socket: &Path) -> Result<Stream, Shut> {
+    trust::place(socket)?;
+    let stream = Stream::connect(name(socket)?).map_err(|error| refused(socket, &error))?;
+    trust::peer(&stream, socket)?;
+    Ok(stream)
+}
+
+#[cfg(feature = "tokio")]
+pub(crate) async fn open_async(socket: &Path) -> Result<interprocess::local_socket::tokio::Stream, Shut> {
+    use interprocess::local_socket::{tokio::Stream, traits::tokio::Stream as _};
+
+    trust::place(socket)?;
+    let stream = Stream::connect(name(socket)?).await.map_err(|error| refused(socket, &error))?;
+    trust::peer(&stream, socket)?;
+    Ok(stream)
+}
+
+fn name(socket: &Path) -> Result<Name<'_>, Shut> {
+    socket.to_fs_name::<GenericFilePath>().map_err(|error| refused(socket, &error))
+}
+
+fn refused(socket: &Path, error: &io::Error) -> Shut {
+    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) {
+        return Shut::Empty;
+    }
+    let message = format!("the agent at {} cannot be reached: {error}", socket.display());
+    Shut::Failed(Error::unreachable(message, "run `sso agent restart`, or set SSO_AGENT_SOCK"))
+}
+
+#[cfg(unix)]
+mod trust {
+    use std::{
+        fs,
+        os::unix::fs::{FileTypeExt as _, MetadataExt as _},
+        path::Path,
+    };
+
+    use super::{Error, Shut, StreamCommon};
+
+    /// The group, or everybody, may put something else in its place.
+    const OTHERS_WRITE: u32 = 0o022;
+
+    pub(super) fn place(socket: &Path) -> Result<(), Shut> {
+        let folder = socket.parent().unwrap_or(Path::new("/"));
+        let found = metadata(folder)?;
+        if !found.is_dir() {
+            return distrust(format!("{} is not a folder", folder.display()));
+        }
+        owned(folder, found.uid())?;
+        if found.mode() & OTHERS_WRITE != 0 {
+            let mode = found.mode() & 0o777;
+            return distrust(format!(
+                "the socket folder {} can be written by other users (mode {mode:03o})",
+                folder.display()
+            ));
+        }
+        let found = metadata(socket)?;
+        if !found.file_type().is_socket() {
+            return distrust(format!("{} is not a socket", socket.display()));
+        }
+        owned(socket, found.uid())
+    }
+
+    pub(super) fn peer(stream: &impl StreamCommon, socket: &Path) -> Result<(), Shut> {
+        let peer = stream.peer_creds().ok().and_then(|creds| creds.euid());
+        match peer {
+            Some(uid) if uid == us() => Ok(()),
+            Some(uid) => {
+                distrust(format!("what listens at {} belongs to user {uid}, not to you", socket.display()))
+            }
+            None => distrust(format!("the system does not say who listens at {}", socket.display())),
+        }
+    }
+
+    fn metadata(path: &Path) -> Result<fs::Metadata, Shut> {
+        fs::metadata(path).map_err(|error| super::refused(path, &error))
+    }
+
+    fn owned(path: &Path, uid: u32) -> Result<(), Shut> {
+        if uid == us() {
+            return Ok(());
+        }
+        distrust(format!("{} belongs to user {uid}, not to you", path.display()))
+    }
+
+    fn us() -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+
+    fn distrust(message: String) -> Result<(), Shut> {
+        let hint =
+            "nothing was sent; set SSO_AGENT_SOCK to a path in a folder that only you can write (mode 0700)";
+        Err(Shut::Failed(Error::unreachable(message, hint)))
+    }
+}
+
+/// A pipe's name carries the user's SID, and its access list admits nobody else.
+#[cfg(not(unix))]
+mod trust {
+    use std::path::Path;
+
+    use super::{Shut, StreamCommon};
+
+    pub(super) fn place(_: &Path) -> Result<(), Shut> {
+        Ok(())
+    }
+
+    pub(super) fn peer(_: &impl StreamCommon, _: &Path) -> Result<(), Shut> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use super::*;
+    use std::{
+        fs::{Permissions, set_permissions},
+        os::unix::{fs::PermissionsExt as _, net::UnixListener},
+    };
+
+    fn failure(socket: &Path) -> String {
+        match open(socket) {
+            Err(Shut::Failed(error)) => error.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_socket_in_a_folder_of_our_own_is_opened() {
+        let folder = crate::fake::folder();
+        let socket = folder.path().join("s");
+        let _listener = UnixListener::bind(&socket).unwrap();
+        open(&socket).unwrap();
+    }
+
+    #[test]
+    fn where_nobody_listens_an_agent_may_be_started() {
+        let folder = crate::fake::folder();
+        let socket = folder.path().join("s");
+        assert!(matches!(open(&socket), Err(Shut::Empty)));
+        assert!(matches!(open(&folder.path().join("none/s")), Err(Shut::Empty)));
+        drop(UnixListener::bind(&socket).unwrap());
+        assert!(matches!(open(&socket), Err(Shut::Empty)), "a stale socket is as good as none");
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_is_refused() {
+        let folder = crate::fake::folder();
+        let socket = folder.path().join("s");
+        let _listener = UnixListener::bind(&socket).unwrap();
+        set_permissions(folder.path(), Permissions::from_mode(0o775)).unwrap();
+        assert!(failure(&socket).contains("can be written by other users (mode 775)"));
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = crate::fake::folder();
+        let socket = folder.path().join("s");
+        let _listener = UnixListener::bind(&socket).unwrap();
+        std::os::unix::fs::chown(folder.path(), Some(4711), None).unwrap();
+        assert!(failure(&socket).contains("belongs to user 4711"));
+    }
+
+    #[test]
+    fn a_file_in_place_of_the_socket_is_refused() {
+        let folder = crate::fake::folder();
+        let socket = folder.path().join("s");
+        std::fs::write(&socket, "").unwrap();
+        assert!(failure(&socket).contains("is not a socket"));
+    }
+}

@@ -1,0 +1,208 @@
+//! Builds the parts in the order in which they need each other, and takes them down again.
+
+use std::{future::Future, path::Path, sync::Arc, time::Duration};
+
+use interprocess::local_socket::tokio::Listener;
+use sso_agent_core::{
+    agent::{Agent, Effect},
+    host::Host,
+    session::About,
+    words::{Label, Renewable, SessionId},
+};
+use sso_agent_proto::places::Places;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock,
+    driver::Driver,
+    handle::{Handle, Message},
+    issuer::Http,
+    random,
+    rpc::{listen, service::Service},
+    snapshot::Snapshot,
+    spender::{Spender, restored},
+    store::{self, Loaded, LockError, Memory, Record, SealedFiles, Store, StoreError, StoreLock, SystemKeyring},
+    systemd,
+};
+
+/// How long clients may take to fetch what they were owed when the agent stopped.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// How the daemon is run.
+#[derive(Debug)]
+pub struct Options {
+    /// Where everything is.
+    pub places: Places,
+    /// Keep nothing on disk.
+    pub ephemeral: bool,
+}
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another one serves this user.
+    #[error("another agent{} serves {place}", .pid.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
+    Held {
+        /// What it holds.
+        place: String,
+        /// Its process, if it said.
+        pid: Option<u32>,
+    },
+    /// The socket cannot be had.
+    #[error("the socket {place} cannot be had: {why}")]
+    Socket {
+        /// Where it should be.
+        place: String,
+        /// In words.
+        why: String,
+    },
+    /// The state folder cannot be used.
+    #[error("the state cannot be used: {0}")]
+    Store(String),
+}
+
+impl StartError {
+    /// What the program exits with: 75 (`EX_TEMPFAIL`) when another agent does the work already.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Held { .. } => 75,
+            Self::Socket { .. } | Self::Store(_) => 1,
+        }
+    }
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+/// Runs until `stop` resolves or a client asks for it.
+///
+/// # Errors
+/// See [`StartError`]; once it serves, nothing but `stop` ends it.
+pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+    let started = clock::now();
+    let mut inherited = systemd::Inherited::take();
+    let _state_lock = if options.ephemeral { None } else { Some(lock_state(&options.places.state)?) };
+    let (listener, _socket_lock) = listener(&options.places.socket, &mut inherited)?;
+    let store = open_store(&options).await?;
+    let snapshot = Arc::new(Snapshot::default());
+    let (handle, inbox) = Handle::new(snapshot.clone());
+    let (agent, unreadable) = load(&store, &snapshot).await?;
+    let sessions = agent.sessions().len();
+    let service = Arc::new(Service { handle: handle.clone(), started, key: store.key(), unreadable });
+    let driver = Driver::new(agent, inbox, handle.clone(), Arc::new(Spender::new(store, Http::new())));
+    let no_more_clients = CancellationToken::new();
+    let serving = tokio::spawn(listen::serve(listener, service, no_more_clients.clone()));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), sessions, ephemeral = options.ephemeral, "serving");
+    systemd::ready(&format!("{sessions} sessions"));
+    let driving = driver.run();
+    tokio::pin!(driving, stop);
+    tokio::select! {
+        () = &mut driving => {}
+        () = stop => {
+            handle.send(Message::Stop);
+            no_more_clients.cancel();
+            driving.await;
+        }
+    }
+    systemd::stopping();
+    no_more_clients.cancel();
+    // Whoever is still connected then is owed nothing.
+    let _ = tokio::time::timeout(LAST_WORDS, serving).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn lock_state(state: &Path) -> Result<StoreLock, StartError> {
+    store::private_dir(state)?;
+    lock(state, "lock")
+}
+
+fn lock(folder: &Path, name: &str) -> Result<StoreLock, StartError> {
+    StoreLock::take(folder, name).map_err(|error| match error {
+        LockError::Held { pid } => StartError::Held { place: folder.display().to_string(), pid },
+        LockError::Store(error) => error.into(),
+    })
+}
+
+/// The socket that systemd gave us, or our own: bound under a lock, in a folder that is ours alone.
+fn listener(
+    socket: &Path,
+    inherited: &mut systemd::Inherited,
+) -> Result<(Listener, Option<StoreLock>), StartError> {
+    let broken = |why: String| StartError::Socket { place: socket.display().to_string(), why };
+    if let Some(fd) = inherited.named(systemd::RPC) {
+        return Ok((listen::adopt(fd).map_err(|error| broken(error.to_string()))?, None));
+    }
+    let (Some(folder), Some(name)) = (socket.parent(), socket.file_name().and_then(|name| name.to_str()))
+    else {
+        return Err(broken("it has no folder or no name".to_owned()));
+    };
+    listen::private_folder(folder).map_err(|error| broken(error.to_string()))?;
+    let held = lock(folder, &format!("{name}.lock"))?;
+    listen::clear(socket).map_err(|error| broken(error.to_string()))?;
+    Ok((listen::bind(socket).map_err(|error| broken(error.to_string()))?, Some(held)))
+}
+
+async fn open_store(options: &Options) -> Result<Arc<dyn Store>, StartError> {
+    if options.ephemeral {
+        return Ok(Arc::new(Memory::default()));
+    }
+    let state = options.places.state.clone();
+    let opened = tokio::task::spawn_blocking(move || SealedFiles::open(&state, SystemKeyring)).await;
+    match opened {
+        Ok(store) => Ok(Arc::new(store?)),
+        Err(_) => Err(StartError::Store("opening it failed".to_owned())),
+    }
+}
+
+async fn load(store: &Arc<dyn Store>, snapshot: &Snapshot) -> Result<(Agent, Vec<String>), StartError> {
+    let from = store.clone();
+    let loaded = tokio::task::spawn_blocking(move || from.load_all()).await;
+    let Loaded { records, unreadable } =
+        loaded.map_err(|_| StartError::Store("reading it failed".to_owned()))??;
+    let mut unreadable: Vec<String> = unreadable.iter().map(ToString::to_string).collect();
+    let mut agent = Agent::new(random::seed());
+    for record in records {
+        match restore(&mut agent, &record) {
+            Ok(effects) => offer(snapshot, effects),
+            Err(why) => unreadable.push(format!("{}: {why}", record.id)),
+        }
+    }
+    for what in &unreadable {
+        tracing::warn!(what, "not loaded");
+    }
+    Ok((agent, unreadable))
+}
+
+fn restore(agent: &mut Agent, record: &Record) -> Result<Vec<Effect>, String> {
+    let now = clock::now();
+    let host = Host::parse(&record.host, record.account_id.as_deref()).map_err(|error| error.to_string())?;
+    let label = Label::parse(&record.label).map_err(|error| error.to_string())?;
+    let about = About {
+        id: SessionId::of(&host, &label),
+        host,
+        label,
+        client_id: record.client_id.clone(),
+        issuer: record.issuer.clone(),
+        user: record.user.clone(),
+        scopes: record.scopes.clone(),
+    };
+    if about.id.as_str() != record.id {
+        return Err(format!("it says that it is {}", about.id));
+    }
+    let renewable = if record.refresh_token.is_some() { Renewable::ByRefreshToken } else { Renewable::Never };
+    let lease = record.lease.as_ref().map(|lease| Arc::new(restored(lease, now)));
+    Ok(agent.restore(about, renewable, lease, record.login_required.clone(), now))
+}
+
+/// Before the driver runs there is nobody else to tell.
+fn offer(snapshot: &Snapshot, effects: Vec<Effect>) {
+    for effect in effects {
+        if let Effect::Offer(id, lease) = effect {
+            snapshot.offer(id, lease);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Where the daemon's own words go: the journal under systemd, stderr otherwise.
+//!
+//! `SSO_AGENT_LOG` sets the level of our own modules only. Libraries stay at warnings: at their
+//! finer levels some write whole requests, and ours hold refresh tokens.
+
+use tracing_subscriber::{EnvFilter, Layer, Registry, filter::LevelFilter, layer::SubscriberExt as _};
+
+const OURS: [&str; 2] = ["sso_agent", "sso_agent_core"];
+
+/// Starts logging.
+pub(crate) fn start() {
+    let subscriber = Registry::default().with(filter(&wish("SSO_AGENT_LOG"))).with(output());
+    // A second daemon in one process (the demo beside a test) logs where the first one does.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+#[expect(clippy::disallowed_methods, reason = "the log is set up before there are settings")]
+fn wish(name: &str) -> String {
+    std::env::var(name).unwrap_or_default()
+}
+
+fn filter(level: &str) -> EnvFilter {
+    let level: LevelFilter = level.parse().unwrap_or(LevelFilter::INFO);
+    let directives = OURS.map(|module| format!("{module}={level}")).join(",");
+    EnvFilter::new(format!("warn,{directives}"))
+}
+
+fn output() -> Box<dyn Layer<tracing_subscriber::layer::Layered<EnvFilter, Registry>> + Send + Sync> {
+    #[cfg(target_os = "linux")]
+    if crate::systemd::writes_to_journal()
+        && let Ok(journal) = tracing_journald::layer()
+    {
+        return journal.with_syslog_identifier("sso-agent".to_owned()).boxed();
+    }
+    let plain = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    if wish("SSO_AGENT_LOG_FORMAT") == "json" { plain.json().boxed() } else { plain.with_ansi(false).boxed() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_stay_quiet_whatever_is_wished() {
+        for level in ["trace", "debug", "nonsense", "hyper=trace", ""] {
+            let filter = filter(level).to_string();
+            assert!(filter.contains("warn") && !filter.contains("hyper"), "{filter}");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! One client: lines in, replies out, many requests under way at once.
+//!
+//! A token that is at hand is answered on the spot. Whatever takes longer runs beside, and its reply
+//! goes out when it is ready. A client that hangs up takes its sign-in with it and nothing else; what
+//! it asked before it closed its own side is still answered.
+
+use std::time::Duration;
+
+use sso_agent_proto::{
+    events::Subscribe,
+    lines::Lines,
+    method::Call,
+    rpc::{Code, Id, Request, RpcError, error_line, notification_line},
+    session::{Login, Progress, Step},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf},
+    sync::{broadcast::error::RecvError, mpsc},
+    task::JoinSet,
+    time::Instant,
+};
+use zeroize::Zeroizing;
+
+use super::{
+    service::{Line, Shared, line},
+    translate,
+};
+use crate::handle::LoginNews;
+
+#[cfg(test)]
+mod tests;
+
+/// So many requests of one client may be under way.
+const AT_ONCE: usize = 256;
+
+/// So many replies may wait for a client to read them.
+const UNREAD: usize = 64;
+
+/// A client that reads nothing for so long is gone.
+const READS_WITHIN: Duration = Duration::from_secs(30);
+
+/// The rest of a message that has begun comes within this time.
+const FINISHES_WITHIN: Duration = Duration::from_secs(10);
+
+/// Serves one client until it hangs up or breaks the protocol.
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(stream: S, service: Shared) {
+    let (reader, writer) = tokio::io::split(stream);
+    let (out, outbox) = mpsc::channel(UNREAD);
+    let connection = Connection {
+        reader,
+        writer,
+        lines: Lines::default(),
+        service,
+        out,
+        outbox,
+        answering: JoinSet::new(),
+        watching: JoinSet::new(),
+        late_at: None,
+    };
+    connection.run().await;
+}
+
+struct Connection<S> {
+    reader: ReadHalf<S>,
+    writer: WriteHalf<S>,
+    lines: Lines,
+    service: Shared,
+    /// Replies of what runs beside; whoever is too fast waits here.
+    out: mpsc::Sender<Line>,
+    outbox: mpsc::Receiver<Line>,
+    /// Ends with a reply, which is owed even after the client closed its side.
+    answering: JoinSet<()>,
+    /// Ends with the client: sign-ins and subscriptions.
+    watching: JoinSet<()>,
+    /// When the rest of the message that has begun is overdue.
+    late_at: Option<Instant>,
+}
+
+/// Why a connection ends.
+enum End {
+    /// The client closed its side.
+    HungUp,
+    /// It reads nothing, or broke the protocol, or the connection broke.
+    Broken,
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
+    async fn run(mut self) {
+        let mut chunk = Zeroizing::new([0u8; 4096]);
+        let end = loop {
+            let late_at = self.late_at;
+            let late = async {
+                match late_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let busy = self.answering.len() + self.watching.len() >= AT_ONCE;
+            let step = tokio::select! {
+                biased;
+                Some(reply) = self.outbox.recv() => write(&mut self.writer, &reply).await,
+                Some(_) = self.answering.join_next() => Ok(()),
+                Some(_) = self.watching.join_next() => Ok(()),
+                read = self.reader.read(&mut *chunk), if !busy => match read {
+                    Ok(0) => Err(End::HungUp),
+                    Ok(n) => self.heard(&chunk[..n]).await,
+                    Err(_) => Err(End::Broken),
+                },
+                () = late => Err(End::Broken),
+            };
+            if let Err(end) = step {
+                break end;
+            }
+        };
+        if matches!(end, End::HungUp) {
+            self.finish().await;
+        }
+    }
+
+    /// Sends what is still owed.
+    async fn finish(mut self) {
+        self.watching.shutdown().await;
+        loop {
+            let sent = tokio::select! {
+                biased;
+                Some(reply) = self.outbox.recv() => write(&mut self.writer, &reply).await,
+                next = self.answering.join_next() => if next.is_none() { break } else { Ok(()) },
+            };
+            if sent.is_err() {
+                return;
+            }
+        }
+        while let Ok(reply) = self.outbox.try_recv() {
+            if write(&mut self.writer, &reply).await.is_err() {
+                return;
+            }
+        }
+        // The client may be gone, which is its right.
+        let _ = self.writer.shutdown().await;
+    }
+
+    async fn heard(&mut self, bytes: &[u8]) -> Result<(), End> {
+        if let Err(error) = self.lines.push(bytes) {
+            let refused = error_line(&Id::Null, RpcError::new(Code::InvalidRequest, error.to_string()));
+            write(&mut self.writer, &refused).await?;
+            return Err(End::Broken);
+        }
+        let mut replies = Zeroizing::new(Vec::new());
+        let mut begun = self.late_at;
+        while let Some(request) = self.lines.take() {
+            begun = None;
+            let Some(reply) = read(request, &self.service) else { continue };
+            match reply {
+                Read::Done(reply) if replies.is_empty() => replies = reply,
+                Read::Done(reply) => replies.extend_from_slice(&reply),
+                Read::Later(id, call) => {
+                    begin(id, *call, &self.service, &self.out, &mut self.answering, &mut self.watching);
+                }
+            }
+            if replies.len() > 64 * 1024 {
+                write(&mut self.writer, &std::mem::take(&mut replies)).await?;
+            }
+        }
+        let begun = begun.unwrap_or_else(|| Instant::now() + FINISHES_WITHIN);
+        self.late_at = self.lines.is_partial().then_some(begun);
+        if replies.is_empty() { Ok(()) } else { write(&mut self.writer, &replies).await }
+    }
+}
+
+/// What becomes of one line.
+enum Read {
+    /// This is the answer.
+    Done(Line),
+    /// The answer takes longer.
+    Later(Id, Box<Call>),
+}
+
+/// Reads one request; `None` for a notification, to which JSON-RPC allows no reply.
+fn read(request: &[u8], service: &Shared) -> Option<Read> {
+    let request = match Request::parse(request) {
+        Ok(request) => request,
+        Err((id, error)) => return Some(Read::Done(Zeroizing::new(error_line(&id, error)))),
+    };
+    let id = request.id?;
+    let call = match Call::read(&request.method, request.params.as_deref()) {
+        Ok(call) => call,
+        Err(error) => return Some(Read::Done(Zeroizing::new(error_line(&id, error)))),
+    };
+    match service.at_once(&id, &call) {
+        Some(reply) => Some(Read::Done(reply)),
+        None => Some(Read::Later(id, Box::new(call))),
+    }
+}
+
+fn begin(
+    id: Id,
+    call: Call,
+    service: &Shared,
+    out: &mpsc::Sender<Line>,
+    answering: &mut JoinSet<()>,
+    watching: &mut JoinSet<()>,
+) {
+    let (service, out) = (service.clone(), out.clone());
+    match call {
+        Call::SessionLogin(login) => {
+            watching.spawn(async move { login_and_tell(id, login, &service, &out).await });
+        }
+        Call::EventsSubscribe(wish) => {
+            watching.spawn(async move { tell_events(id, wish, &service, &out).await });
+        }
+        Call::TokenGet(_)
+        | Call::AgentInfo
+        | Call::AgentShutdown
+        | Call::SessionList(_)
+        | Call::SessionShow(_)
+        | Call::SessionLogout(_) => {
+            answering.spawn(async move {
+                let reply = service.answer(&id, call).await;
+                send(&out, reply.unwrap_or_else(|error| refusal(&id, error))).await;
+            });
+        }
+    }
+}
+
+async fn login_and_tell(id: Id, login: Login, service: &Shared, out: &mpsc::Sender<Line>) {
+    let plan = match translate::plan(login) {
+        Ok(plan) => plan,
+        Err(fault) => return send(out, refusal(&id, fault.into())).await,
+    };
+    let mut watch = service.handle.login(plan);
+    loop {
+        let step = match watch.next().await {
+            LoginNews::Authorize(url) => Step::Authorize { url },
+            LoginNews::Step(step) => translate::step(step),
+            LoginNews::Done(Err(refused)) => {
+                return send(out, refusal(&id, translate::fault(&refused).into())).await;
+            }
+            LoginNews::Done(Ok(session)) => {
+                let reply = service.session(session).await.map(|session| line(&id, &session));
+                return send(out, reply.unwrap_or_else(|error| refusal(&id, error))).await;
+            }
+        };
+        let progress = Progress { request_id: id.clone(), step };
+        send(out, Zeroizing::new(notification_line("session.login.progress", &progress))).await;
+    }
+}
+
+async fn tell_events(id: Id, wish: Subscribe, service: &Shared, out: &mpsc::Sender<Line>) {
+    let mut events = service.handle.subscribe();
+    send(out, line(&id, &sso_agent_proto::agent::Done {})).await;
+    loop {
+        match events.recv().await {
+            Ok(event) if wish.kinds.is_empty() || wish.kinds.contains(&event.kind) => {
+                send(out, Zeroizing::new(notification_line("event", &event))).await;
+            }
+            Ok(_) => {}
+            // A client that reads slowly misses some; it can ask for the state of things at any time.
+            Err(RecvError::Lagged(missed)) => tracing::debug!(missed, "a client reads its events too slowly"),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+fn refusal(id: &Id, error: RpcError) -> Line {
+    Zeroizing::new(error_line(id, error))
+}
+
+/// The connection may have ended; then nobody wants it.
+async fn send(out: &mpsc::Sender<Line>, line: Line) {
+    let _ = out.send(line).await;
+}
+
+async fn write<W: AsyncWrite + Unpin>(writer: &mut W, bytes: &[u8]) -> Result<(), End> {
+    match tokio::time::timeout(READS_WITHIN, writer.write_all(bytes)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(End::Broken),
+    }
+}

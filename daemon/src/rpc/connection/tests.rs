@@ -1,0 +1,131 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use sso_agent_core::{time::Now, words::Lease};
+use sso_agent_proto::{agent::Key, lines::MAX_LINE};
+use tokio::io::DuplexStream;
+
+use super::*;
+use crate::{clock, handle::Handle, rpc::service::Service, snapshot::Snapshot};
+
+/// A service whose driver is gone: what is at hand is answered, all else refused.
+fn service() -> Shared {
+    let snapshot = Arc::new(Snapshot::default());
+    let now = clock::now();
+    snapshot.offer(sso_agent_core::words::SessionId::named("a.example"), Arc::new(lease(now)));
+    let (handle, _) = Handle::new(snapshot);
+    Arc::new(Service { handle, started: now, key: Key::None, unreadable: vec![] })
+}
+
+fn lease(now: Now) -> Lease {
+    let lifetime = Duration::from_secs(3600);
+    Lease {
+        access_token: "the-token".into(),
+        token_type: "Bearer".into(),
+        token_id: "id".into(),
+        scopes: vec!["all".into()],
+        obtained: now,
+        lifetime,
+        expires: now.after(lifetime),
+    }
+}
+
+/// Sends all of it, closes, and reads what comes back.
+async fn say(bytes: &[u8]) -> String {
+    let (mut client, server) = tokio::io::duplex(64 * 1024);
+    let serving = tokio::spawn(serve(server, service()));
+    // The agent may close in the middle of it.
+    let _ = client.write_all(bytes).await;
+    let _ = client.shutdown().await;
+    let mut heard = Vec::new();
+    client.read_to_end(&mut heard).await.unwrap();
+    serving.await.unwrap();
+    String::from_utf8(heard).unwrap()
+}
+
+fn ask(id: &str) -> String {
+    format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"token.get\",\"params\":{{\"host\":\"A.example/\"}}}}\n"
+    )
+}
+
+#[tokio::test]
+async fn a_token_at_hand_is_answered_on_the_spot_even_to_a_client_that_has_closed_its_side() {
+    let reply: serde_json::Value = serde_json::from_str(&say(ask("\"x\"").as_bytes()).await).unwrap();
+    assert_eq!(reply["id"], "x");
+    let token = &reply["result"];
+    assert_eq!(token["access_token"], "the-token");
+    assert_eq!(token["session"], "a.example");
+    assert!(token["expires_at"].as_str().unwrap().ends_with('Z'));
+    assert!((3590..=3600).contains(&token["expires_in_s"].as_u64().unwrap()));
+}
+
+#[tokio::test]
+async fn ten_thousand_pipelined_requests_are_all_answered() {
+    let (mut client, server) = tokio::io::duplex(4096);
+    tokio::spawn(serve(server, service()));
+    let asks: String = (0..10_000).map(|id| ask(&id.to_string())).collect();
+    let (mut reader, mut writer) = tokio::io::split(&mut client);
+    let writing = async {
+        writer.write_all(asks.as_bytes()).await.unwrap();
+        writer.shutdown().await.unwrap();
+    };
+    let mut heard = String::new();
+    let (_, read) = tokio::join!(writing, reader.read_to_string(&mut heard));
+    read.unwrap();
+    assert_eq!(heard.lines().count(), 10_000);
+}
+
+#[tokio::test]
+async fn nonsense_gets_the_standard_error_and_the_connection_goes_on() {
+    let said = format!("hello\n\n{{}}\n{}", ask("3"));
+    let heard = say(said.as_bytes()).await;
+    let codes: Vec<_> = heard
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["error"]["code"].as_i64())
+        .collect();
+    assert_eq!(codes, [Some(-32700), Some(-32700), Some(-32600), None]);
+}
+
+#[tokio::test]
+async fn a_message_without_end_is_refused_before_it_is_held() {
+    let heard = say(&vec![b'x'; MAX_LINE + 5000]).await;
+    assert!(heard.contains("-32600") && heard.contains("1048576"), "{heard}");
+}
+
+#[tokio::test]
+async fn what_the_driver_does_not_answer_is_refused_and_a_notification_gets_no_reply() {
+    let heard = say(b"{\"jsonrpc\":\"2.0\",\"method\":\"agent.info\"}\n{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"agent.info\"}\n").await;
+    assert_eq!(heard.lines().count(), 1);
+    assert!(heard.contains("issuer_unavailable"), "{heard}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_message_is_waited_for_ten_seconds_and_a_silent_client_for_ever() {
+    let half = |bytes: &'static [u8]| async move {
+        let (mut client, server): (DuplexStream, _) = tokio::io::duplex(4096);
+        let serving = tokio::spawn(serve(server, service()));
+        client.write_all(bytes).await.unwrap();
+        let ended = tokio::time::timeout(FINISHES_WITHIN * 2, serving).await.is_ok();
+        drop(client);
+        ended
+    };
+    assert!(half(b"{\"jsonrpc\":").await);
+    assert!(!half(b"").await);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn any_bytes_are_answered_or_the_connection_is_closed(bytes in proptest::collection::vec(
+        prop_oneof![8 => any::<u8>(), 1 => Just(b'\n'), 1 => Just(b'{')], 0..600,
+    )) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let heard = runtime.block_on(say(&bytes));
+        for line in heard.lines() {
+            let reply: serde_json::Value = serde_json::from_str(line).unwrap();
+            prop_assert_eq!(&reply["jsonrpc"], "2.0");
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The words of the protocol and the words of the core, one into the other, and nothing else.
+
+use std::time::Duration;
+
+use sso_agent_core::{
+    agent::Target,
+    host::{Host, HostError},
+    login::{Plan, Step},
+    refusal::{OAuthError, Refusal},
+    session::{Doing, Session},
+    time::Now,
+    words::{Label, Need, SessionId},
+};
+use sso_agent_proto::{
+    DEFAULT_MIN_VALID_S, DEFAULT_WAIT_S,
+    fault::{Fault, Kind},
+    session as wire,
+    token::TokenGet,
+};
+
+use crate::clock;
+
+/// How long a person may take to sign in.
+const LOGIN_TIMEOUT_S: u64 = 300;
+
+/// Nobody waits longer than a day.
+const LONGEST_WAIT_S: u64 = 24 * 3600;
+
+/// Reads which session is meant.
+pub(crate) fn target(target: &wire::Target) -> Result<Target, Fault> {
+    if let Some(id) = &target.session {
+        return Ok(Target::Session(SessionId::named(id)));
+    }
+    if let Some(profile) = &target.profile {
+        return Err(no_profile(profile));
+    }
+    let label = target.label.as_deref().map(label).transpose()?;
+    match &target.host {
+        Some(typed) => Ok(Target::Host(host(typed, target.account_id.as_deref())?, label)),
+        None if label.is_some() => Err(Fault::new(
+            Kind::UnknownHost,
+            "a label needs a host",
+            "name the host as well; `sso status` shows what is signed in",
+        )),
+        None => Ok(Target::Only),
+    }
+}
+
+/// Reads what a token must be like.
+pub(crate) fn need(ask: &TokenGet) -> Need {
+    Need {
+        min_valid: seconds(ask.min_valid_s.unwrap_or(DEFAULT_MIN_VALID_S)),
+        fresh: ask.force_refresh,
+        not: ask.refused.clone(),
+    }
+}
+
+/// Reads how long somebody will wait for it.
+pub(crate) fn wait(ask: &TokenGet) -> Duration {
+    seconds(ask.wait_s.unwrap_or(DEFAULT_WAIT_S))
+}
+
+/// Reads what to sign in to.
+pub(crate) fn plan(login: wire::Login) -> Result<Plan, Fault> {
+    if let Some(profile) = &login.profile {
+        return Err(no_profile(profile));
+    }
+    let Some(typed) = &login.host else {
+        return Err(Fault::new(
+            Kind::UnknownHost,
+            "no host was named",
+            "say where to sign in: `sso login HOST`",
+        ));
+    };
+    match login.flow {
+        wire::Flow::Browser => {}
+        wire::Flow::Device | wire::Flow::Paste | wire::Flow::ClientCredentials => {
+            return Err(Fault::new(
+                Kind::Unsupported,
+                "this version signs in by browser only",
+                "leave `flow` out, or use `sso login --no-browser` on a machine without a browser",
+            ));
+        }
+    }
+    Ok(Plan {
+        host: host(typed, login.account_id.as_deref())?,
+        label: label(login.label.as_deref().unwrap_or_default())?,
+        client_id: login.client_id,
+        client_secret: login.client_secret,
+        scopes: login.scopes,
+        redirect_port: login.redirect_port.filter(|port| *port != 0),
+        timeout: seconds(login.timeout_s.unwrap_or(LOGIN_TIMEOUT_S)),
+    })
+}
+
+/// Tells how far a sign-in is; where to go is told otherwise.
+pub(crate) fn step(step: Step) -> wire::Step {
+    match step {
+        Step::Authorize | Step::Waiting => wire::Step::Waiting,
+        Step::Exchanging => wire::Step::Exchanging,
+    }
+}
+
+/// Tells how a session is doing.
+pub(crate) fn session(session: &Session, now: Now) -> wire::Session {
+    let about = session.about();
+    wire::Session {
+        id: about.id.to_string(),
+        host: about.host.url().to_owned(),
+        label: about.label.as_str().to_owned(),
+        cloud: about.host.cloud().map(|cloud| cloud.name().to_owned()),
+        account_id: about.host.account_id().map(str::to_owned),
+        issuer: about.issuer.clone(),
+        client_id: about.client_id.clone(),
+        user: about.user.clone(),
+        scopes: about.scopes.clone(),
+        state: match session.doing(now) {
+            Doing::Active => wire::State::Active,
+            Doing::Refreshing => wire::State::Refreshing,
+            Doing::Retrying => wire::State::Retrying,
+            Doing::LoginRequired => wire::State::LoginRequired,
+        },
+        expires_at: session.lease().map(|lease| clock::timestamp(lease.expires.wall())),
+        next_refresh_at: session.next_renewal().map(|at| clock::timestamp(now.wall + at.left(now))),
+        last_error: session.last_error(),
+    }
+}
+
+/// Tells why not, and what to do about it.
+pub(crate) fn fault(refusal: &Refusal) -> Fault {
+    match refusal {
+        Refusal::LoginRequired { at, why, said } => {
+            let (message, place) = match at.as_str() {
+                "" => (why.clone(), "HOST".to_owned()),
+                at => (format!("{at}: {why}"), login_args(at)),
+            };
+            let hint = format!("sign in: sso login {place}");
+            said_by(Fault::new(Kind::LoginRequired, message, hint), said.as_ref())
+        }
+        Refusal::Unknown { what } => {
+            Fault::new(Kind::UnknownHost, format!("{what} is not known here"), "`sso status` shows what is")
+        }
+        Refusal::Ambiguous { sessions } => {
+            let names: Vec<&str> = sessions.iter().map(SessionId::as_str).collect();
+            Fault::new(
+                Kind::Ambiguous,
+                format!("more than one session fits: {}", names.join(", ")),
+                "name the host, and the account with --as",
+            )
+        }
+        Refusal::Unavailable { why, retry_after } => {
+            let seconds = retry_after.as_secs().max(1);
+            let mut fault =
+                Fault::new(Kind::IssuerUnavailable, why, format!("it is worth another try in {seconds} s"));
+            fault.data.retry_after_s = Some(seconds);
+            fault
+        }
+        Refusal::Rejected(said) => {
+            let hint = "check the client and the scopes, then sign in again with `sso login`";
+            said_by(Fault::new(Kind::IssuerRejected, format!("the issuer refused: {said}"), hint), Some(said))
+        }
+        Refusal::Timeout => Fault::new(Kind::Timeout, "it took too long", "try again, or allow more time"),
+        Refusal::Cancelled { why } => Fault::new(Kind::Cancelled, why, "try again when you are ready"),
+        Refusal::StoreFailed { why } => Fault::new(
+            Kind::StoreFailed,
+            why,
+            "see that the state folder can be written: `sso agent logs` says more",
+        ),
+        Refusal::Unsupported { why } => {
+            Fault::new(Kind::Unsupported, why, "`sso login --help` shows what there is")
+        }
+    }
+}
+
+fn said_by(mut fault: Fault, said: Option<&OAuthError>) -> Fault {
+    fault.data.oauth_error = said.map(|said| said.error.clone());
+    fault.data.oauth_error_description = said.and_then(|said| said.description.clone());
+    fault
+}
+
+/// What to type behind `sso login` for a host, with its label behind a `#`.
+fn login_args(at: &str) -> String {
+    match at.split_once('#') {
+        Some((host, label)) => format!("{host} --as {label}"),
+        None => at.to_owned(),
+    }
+}
+
+fn host(typed: &str, account_id: Option<&str>) -> Result<Host, Fault> {
+    Host::parse(typed, account_id).map_err(|error| {
+        let hint = match error {
+            HostError::AccountMissing(_) | HostError::BadAccount(_) => {
+                "the account console shows the account id, a UUID"
+            }
+            HostError::NotAHost(_) | HostError::NotSecure(_) | HostError::Credentials => {
+                "a host looks like adb-1.2.azuredatabricks.net or https://issuer.example.com/path"
+            }
+        };
+        Fault::new(Kind::UnknownHost, error.to_string(), hint)
+    })
+}
+
+fn label(text: &str) -> Result<Label, Fault> {
+    Label::parse(text).map_err(|error| {
+        Fault::new(Kind::UnknownHost, error.to_string(), "`sso status` shows the labels that are in use")
+    })
+}
+
+fn no_profile(profile: &str) -> Fault {
+    let profile: String = profile.chars().filter(|c| !c.is_control()).take(80).collect();
+    Fault::new(
+        Kind::UnknownHost,
+        format!("there is no profile {profile:?}"),
+        "name the host instead; profiles are not read by this version",
+    )
+}
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n.min(LONGEST_WAIT_S))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_says_what_to_do_next() {
+        let said = OAuthError { error: "invalid_grant".into(), description: None };
+        let at = "a.example#work".to_owned();
+        let refusals = [
+            Refusal::LoginRequired { at, why: "x".into(), said: Some(said.clone()) },
+            Refusal::Unknown { what: "x".into() },
+            Refusal::Ambiguous { sessions: vec![] },
+            Refusal::Unavailable { why: "x".into(), retry_after: Duration::ZERO },
+            Refusal::Rejected(said),
+            Refusal::Timeout,
+            Refusal::Cancelled { why: "x".into() },
+            Refusal::StoreFailed { why: "x".into() },
+            Refusal::Unsupported { why: "x".into() },
+        ];
+        for refusal in &refusals {
+            let fault = fault(refusal);
+            assert!(!fault.message.is_empty() && !fault.data.hint.is_empty(), "{fault:?}");
+        }
+        assert_eq!(fault(&refusals[0]).data.hint, "sign in: sso login a.example --as work");
+        assert_eq!(fault(&refusals[0]).data.oauth_error.as_deref(), Some("invalid_grant"));
+        assert_eq!(fault(&refusals[3]).data.retry_after_s, Some(1));
+    }
+
+    #[test]
+    fn a_session_can_be_meant_in_three_ways() {
+        let read = |json: &str| target(&serde_json::from_str(json).unwrap());
+        assert!(matches!(read("{}"), Ok(Target::Only)));
+        assert!(
+            matches!(read(r#"{"host":"a.example/"}"#), Ok(Target::Host(host, None)) if host.url() == "https://a.example")
+        );
+        assert!(matches!(read(r#"{"session":"a.example#x"}"#), Ok(Target::Session(_))));
+        for json in [r#"{"label":"x"}"#, r#"{"profile":"p"}"#, r#"{"host":"http://a.example"}"#] {
+            assert_eq!(read(json).unwrap_err().kind(), Kind::UnknownHost, "{json}");
+        }
+    }
+}

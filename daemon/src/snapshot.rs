@@ -1,0 +1,53 @@
+//! The leases that readers may hand out without asking the driver.
+//!
+//! One writer, any number of readers. What is here is banked and allowed; signing out and rejection
+//! change it before anybody hears of them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use jiff::Timestamp;
+use sso_agent_core::{
+    time::Now,
+    words::{Lease, Need, SessionId},
+};
+
+use crate::clock;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot(RwLock<HashMap<SessionId, Offered>>);
+
+/// A lease, and its end as it goes over the wire.
+#[derive(Debug, Clone)]
+pub(crate) struct Offered {
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) expires_at: Timestamp,
+}
+
+impl From<Arc<Lease>> for Offered {
+    fn from(lease: Arc<Lease>) -> Self {
+        let expires_at = clock::timestamp(lease.expires.wall());
+        Self { lease, expires_at }
+    }
+}
+
+impl Snapshot {
+    /// The lease of a session, if it is what somebody needs.
+    pub(crate) fn get(&self, id: &SessionId, need: &Need, now: Now) -> Option<Offered> {
+        let leases = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        leases.get(id).filter(|offered| need.is_met_by(&offered.lease, now)).cloned()
+    }
+
+    /// From now on readers get this one.
+    pub(crate) fn offer(&self, id: SessionId, lease: Arc<Lease>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(id, Offered::from(lease));
+    }
+
+    /// From now on readers get none.
+    pub(crate) fn withdraw(&self, id: &SessionId) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+}

@@ -1,0 +1,90 @@
+//! What every store must do, as a test that runs over all of them.
+
+use sso_agent_proto::agent::Key;
+use tempfile::tempdir;
+
+use super::{
+    Memory, SealedFiles, Store,
+    keys::testing::{Silent, Unlocked},
+    record::{Record, example},
+};
+
+#[test]
+fn memory_is_a_store() {
+    keeps_the_contract(&Memory::default());
+    assert_eq!(Memory::default().key(), Key::None);
+}
+
+#[test]
+fn sealed_files_are_a_store_whichever_key_they_have() {
+    let (dir, other) = (tempdir().unwrap(), tempdir().unwrap());
+    let by_file = SealedFiles::open(dir.path(), Silent).unwrap();
+    let by_keyring = SealedFiles::open(other.path(), Unlocked(1)).unwrap();
+    keeps_the_contract(&by_file);
+    keeps_the_contract(&by_keyring);
+    assert_eq!((by_file.key(), by_keyring.key()), (Key::File, Key::Keyring));
+}
+
+#[test]
+fn sealed_files_outlive_the_process() {
+    let dir = tempdir().unwrap();
+    SealedFiles::open(dir.path(), Silent).unwrap().put(&example("a")).unwrap();
+    let again = SealedFiles::open(dir.path(), Silent).unwrap();
+    assert_eq!(again.load("a").unwrap().unwrap().to_json(), example("a").to_json());
+}
+
+fn keeps_the_contract(store: &dyn Store) {
+    starts_empty(store);
+    keeps_what_is_put(store);
+    replaces_only_on_commit(store);
+    has_room_for_several_at_once(store);
+    forgets_what_is_removed(store);
+}
+
+fn starts_empty(store: &dyn Store) {
+    assert_eq!(ids(store), Vec::<String>::new());
+    assert!(store.load("a").unwrap().is_none());
+    store.remove("a").unwrap();
+}
+
+fn keeps_what_is_put(store: &dyn Store) {
+    for id in ["a", "a#b", "https://idp.example:8443/a b", "é/../\n"] {
+        store.put(&example(id)).unwrap();
+        assert_eq!(store.load(id).unwrap().unwrap().to_json(), example(id).to_json());
+    }
+    assert_eq!(ids(store).len(), 4);
+}
+
+fn replaces_only_on_commit(store: &dyn Store) {
+    let next = Record { refresh_token: Some("next".repeat(10_000).into()), ..example("a") };
+    let slot = store.reserve("a").unwrap();
+    assert_eq!(store.load("a").unwrap().unwrap().to_json(), example("a").to_json());
+    slot.commit(&next).unwrap();
+    assert_eq!(store.load("a").unwrap().unwrap().to_json(), next.to_json());
+    drop(store.reserve("a").unwrap());
+    assert_eq!(store.load("a").unwrap().unwrap().to_json(), next.to_json());
+    assert_eq!(ids(store).len(), 4);
+}
+
+fn has_room_for_several_at_once(store: &dyn Store) {
+    let (one, other) = (store.reserve("x").unwrap(), store.reserve("y").unwrap());
+    other.commit(&example("y")).unwrap();
+    one.commit(&example("x")).unwrap();
+    assert_eq!(ids(store).len(), 6);
+}
+
+fn forgets_what_is_removed(store: &dyn Store) {
+    store.remove("a").unwrap();
+    store.remove("a").unwrap();
+    assert!(store.load("a").unwrap().is_none());
+    assert!(store.load("a#b").unwrap().is_some());
+    assert_eq!(ids(store).len(), 5);
+}
+
+fn ids(store: &dyn Store) -> Vec<String> {
+    let loaded = store.load_all().unwrap();
+    assert_eq!(loaded.unreadable, []);
+    let mut ids: Vec<_> = loaded.records.into_iter().map(|record| record.id).collect();
+    ids.sort();
+    ids
+}

@@ -1,0 +1,256 @@
+//! What is kept of a session, and its JSON.
+//!
+//! `Record` itself is not serializable: only [`Record::to_json`] makes text of its secrets, in memory
+//! that is wiped, and only what seals them asks for it.
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize, Serializer};
+use sso_agent_proto::secret;
+use zeroize::Zeroizing;
+
+/// The version of the JSON below.
+const VERSION: u32 = 1;
+
+/// Longer than nearly all records, so that the text does not move while it grows: what it leaves
+/// behind when it moves is not wiped.
+const ROOMY: usize = 16 * 1024;
+
+/// All that must survive a restart.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    /// The session's id.
+    pub(crate) id: String,
+    /// The host's id.
+    pub(crate) host: String,
+    /// Empty by default.
+    pub(crate) label: String,
+    /// For hosts that serve several accounts.
+    pub(crate) account_id: Option<String>,
+    /// The OAuth client that signed in.
+    pub(crate) client_id: String,
+    /// For confidential clients.
+    pub(crate) client_secret: Option<SecretString>,
+    /// The authorization server; what follows was pinned at sign-in.
+    pub(crate) issuer: String,
+    pub(crate) authorization_endpoint: String,
+    pub(crate) token_endpoint: String,
+    pub(crate) revocation_endpoint: Option<String>,
+    pub(crate) userinfo_endpoint: Option<String>,
+    /// How the token endpoint lets clients say who they are, if the issuer says so.
+    pub(crate) auth_methods: Option<Vec<String>>,
+    /// What was granted.
+    pub(crate) scopes: Vec<String>,
+    /// Who signed in, as far as the issuer says.
+    pub(crate) user: Option<String>,
+    /// Stays when the issuer rejects it: the verdict may be wrong.
+    pub(crate) refresh_token: Option<SecretString>,
+    /// Why only a sign-in helps.
+    pub(crate) login_required: Option<String>,
+    /// The last access token.
+    pub(crate) lease: Option<StoredLease>,
+    /// When somebody signed in; seconds since 1970, as all times here.
+    pub(crate) created_at: u64,
+}
+
+/// An access token across restarts: by the wall clock alone.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredLease {
+    pub(crate) access_token: SecretString,
+    pub(crate) token_type: String,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) issued_at: u64,
+    pub(crate) expires_at: u64,
+}
+
+/// Why JSON is not a record; says nothing of what the JSON holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotARecord {
+    #[error("it was written by a newer version of this program (records of version {0})")]
+    Newer(u32),
+    #[error("what is in it is not a session")]
+    Malformed,
+}
+
+impl Record {
+    pub(super) fn to_json(&self) -> Zeroizing<Vec<u8>> {
+        let mut json = Zeroizing::new(Vec::with_capacity(ROOMY));
+        serde_json::to_writer(&mut *json, &Written { version: VERSION, record: self })
+            .expect("strings and numbers always have a JSON form");
+        json
+    }
+
+    pub(super) fn from_json(json: &[u8]) -> Result<Self, NotARecord> {
+        let Probe { version } = serde_json::from_slice(json).map_err(|_| NotARecord::Malformed)?;
+        if version > VERSION {
+            return Err(NotARecord::Newer(version));
+        }
+        let read: Read = serde_json::from_slice(json).map_err(|_| NotARecord::Malformed)?;
+        Ok(read.record)
+    }
+}
+
+#[derive(Deserialize)]
+struct Probe {
+    version: u32,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    version: u32,
+    #[serde(serialize_with = "mirrored")]
+    record: &'a Record,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    #[serde(with = "RecordJson")]
+    record: Record,
+}
+
+fn mirrored<S: Serializer>(record: &&Record, to: S) -> Result<S::Ok, S::Error> {
+    RecordJson::serialize(record, to)
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Record")]
+struct RecordJson {
+    id: String,
+    host: String,
+    label: String,
+    account_id: Option<String>,
+    client_id: String,
+    #[serde(with = "secret::on_wire_option")]
+    client_secret: Option<SecretString>,
+    issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    revocation_endpoint: Option<String>,
+    userinfo_endpoint: Option<String>,
+    auth_methods: Option<Vec<String>>,
+    scopes: Vec<String>,
+    user: Option<String>,
+    #[serde(with = "secret::on_wire_option")]
+    refresh_token: Option<SecretString>,
+    login_required: Option<String>,
+    #[serde(with = "lease_json")]
+    lease: Option<StoredLease>,
+    created_at: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "StoredLease")]
+struct LeaseJson {
+    #[serde(with = "secret::on_wire")]
+    access_token: SecretString,
+    token_type: String,
+    scopes: Vec<String>,
+    issued_at: u64,
+    expires_at: u64,
+}
+
+/// `remote` does not reach into an `Option`.
+mod lease_json {
+    use super::{Deserialize, LeaseJson, Serialize, Serializer, StoredLease};
+    use serde::Deserializer;
+
+    #[derive(Serialize)]
+    struct Written<'a>(#[serde(serialize_with = "mirrored")] &'a StoredLease);
+
+    #[derive(Deserialize)]
+    struct Read(#[serde(with = "LeaseJson")] StoredLease);
+
+    fn mirrored<S: Serializer>(lease: &&StoredLease, to: S) -> Result<S::Ok, S::Error> {
+        LeaseJson::serialize(lease, to)
+    }
+
+    pub(super) fn serialize<S: Serializer>(lease: &Option<StoredLease>, to: S) -> Result<S::Ok, S::Error> {
+        lease.as_ref().map(Written).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<StoredLease>, D::Error> {
+        Ok(Option::<Read>::deserialize(from)?.map(|Read(lease)| lease))
+    }
+}
+
+/// A record with something in every field.
+#[cfg(test)]
+pub(crate) fn example(id: &str) -> Record {
+    Record {
+        id: id.to_owned(),
+        host: "adb-1.azuredatabricks.net".to_owned(),
+        label: "work".to_owned(),
+        account_id: Some("account".to_owned()),
+        client_id: "databricks-cli".to_owned(),
+        client_secret: Some("canary-client-secret".into()),
+        issuer: "https://adb-1.azuredatabricks.net/oidc".to_owned(),
+        authorization_endpoint: "https://adb-1.azuredatabricks.net/oidc/v1/authorize".to_owned(),
+        token_endpoint: "https://adb-1.azuredatabricks.net/oidc/v1/token".to_owned(),
+        revocation_endpoint: Some("https://adb-1.azuredatabricks.net/oidc/v1/revoke".to_owned()),
+        userinfo_endpoint: Some("https://adb-1.azuredatabricks.net/oidc/v1/userinfo".to_owned()),
+        auth_methods: Some(vec!["none".to_owned()]),
+        scopes: vec!["all-apis".to_owned(), "offline_access".to_owned()],
+        user: Some("somebody@example.com".to_owned()),
+        refresh_token: Some("canary-refresh-token".into()),
+        login_required: Some("a reason".to_owned()),
+        lease: Some(StoredLease {
+            access_token: "canary-access-token".into(),
+            token_type: "Bearer".to_owned(),
+            scopes: vec!["all-apis".to_owned()],
+            issued_at: 1_800_000_000,
+            expires_at: 1_800_003_600,
+        }),
+        created_at: 1_700_000_000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_comes_back_as_it_was() {
+        let json = example("a").to_json();
+        assert_eq!(Record::from_json(&json).unwrap().to_json(), json);
+    }
+
+    #[test]
+    fn a_record_of_which_little_is_known_comes_back_as_it_was() {
+        let record = Record {
+            account_id: None,
+            client_secret: None,
+            revocation_endpoint: None,
+            userinfo_endpoint: None,
+            auth_methods: None,
+            user: None,
+            refresh_token: None,
+            login_required: None,
+            lease: None,
+            ..example("a")
+        };
+        let json = record.to_json();
+        assert_eq!(Record::from_json(&json).unwrap().to_json(), json);
+    }
+
+    #[test]
+    fn fields_of_the_same_version_that_are_not_known_are_passed_over() {
+        let mut json: serde_json::Value = serde_json::from_slice(&example("a").to_json()).unwrap();
+        json["record"]["mood"] = "good".into();
+        assert_eq!(Record::from_json(json.to_string().as_bytes()).unwrap().id, "a");
+    }
+
+    #[test]
+    fn a_newer_version_is_told_from_nonsense() {
+        let newer = Record::from_json(br#"{"version":2,"all":"different"}"#);
+        assert_eq!(newer.unwrap_err(), NotARecord::Newer(2));
+        for nonsense in
+            [&b""[..], b"{}", b"[]", b"\xff", br#"{"version":1}"#, br#"{"version":1,"record":{}}"#]
+        {
+            assert_eq!(Record::from_json(nonsense).unwrap_err(), NotARecord::Malformed);
+        }
+    }
+
+    #[test]
+    fn no_secret_shows_in_debug_text() {
+        assert!(!format!("{:?}", example("a")).contains("canary"));
+    }
+}

@@ -1,0 +1,70 @@
+//! What systemd hands us and wants to hear: sockets, readiness, the watchdog.
+//!
+//! Outside systemd all of it does nothing.
+
+use std::{os::fd::OwnedFd, time::Duration};
+
+use sd_notify::NotifyState;
+
+/// The names that our socket units give.
+pub(crate) const RPC: &str = "rpc";
+
+/// Sockets that are listening already, with their names.
+#[derive(Debug, Default)]
+pub(crate) struct Inherited(Vec<(String, OwnedFd)>);
+
+impl Inherited {
+    /// Takes over what systemd passed to this process; a socket without a name is the first kind.
+    pub(crate) fn take() -> Self {
+        let Ok(fds) = sd_notify::listen_fds_with_names() else { return Self::default() };
+        Self(
+            fds.map(|(fd, name)| (if name == "unknown" { RPC.to_owned() } else { name }, adopt(fd)))
+                .collect(),
+        )
+    }
+
+    /// The socket of that name.
+    pub(crate) fn named(&mut self, name: &str) -> Option<OwnedFd> {
+        let at = self.0.iter().position(|(found, _)| found == name)?;
+        Some(self.0.swap_remove(at).1)
+    }
+}
+
+#[expect(unsafe_code, reason = "no crate turns an inherited descriptor number into an owner")]
+fn adopt(fd: std::os::fd::RawFd) -> OwnedFd {
+    use std::os::fd::FromRawFd as _;
+    // SAFETY: `listen_fds_with_names` checked `LISTEN_PID` and that the descriptor is open; nobody else
+    // in this process knows of it, and it is taken once, at the start.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Tells systemd that clients can come.
+pub(crate) fn ready(status: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// Tells systemd that no more clients are served.
+pub(crate) fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+/// Tells systemd that the driver is alive.
+pub(crate) fn alive() {
+    tell(&[NotifyState::Watchdog]);
+}
+
+/// How often [`alive`] has to be called, if systemd watches.
+pub(crate) fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|limit| limit / 2)
+}
+
+/// Whether stderr is the journal.
+pub(crate) fn writes_to_journal() -> bool {
+    std::env::var_os("JOURNAL_STREAM").is_some()
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "systemd does not listen");
+    }
+}
