@@ -77,11 +77,15 @@ impl From<StoreError> for StartError {
     }
 }
 
-/// Runs until `stop` resolves or a client asks for it.
+/// Runs until `stop` resolves or a client asks for it; `ready` is called when clients can come.
 ///
 /// # Errors
 /// See [`StartError`]; once it serves, nothing but `stop` ends it.
-pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+pub async fn run(
+    options: Options,
+    ready: impl FnOnce(),
+    stop: impl Future<Output = ()>,
+) -> Result<(), StartError> {
     let started = clock::now();
     let mut inherited = systemd::Inherited::take();
     let _state_lock = if options.ephemeral { None } else { Some(lock_state(&options.places.state)?) };
@@ -97,6 +101,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     let serving = tokio::spawn(listen::serve(listener, service, no_more_clients.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), sessions, ephemeral = options.ephemeral, "serving");
     systemd::ready(&format!("{sessions} sessions"));
+    ready();
     let driving = driver.run();
     tokio::pin!(driving, stop);
     tokio::select! {

@@ -39,7 +39,7 @@ pub fn run(ephemeral: bool, detach: bool) -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error, 1),
     };
-    let outcome = runtime.block_on(app::run(app::Options { places, ephemeral }, told_to_stop()));
+    let outcome = runtime.block_on(app::run(app::Options { places, ephemeral }, || {}, told_to_stop()));
     // A look-up or a disk that hangs in a thread of its own holds nobody up.
     runtime.shutdown_background();
     match outcome {

@@ -189,6 +189,9 @@ pub(crate) struct Demo {
     /// How many clients ask at once
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub(crate) clients: usize,
+    /// Sign in by clicking through the page of the demo issuer
+    #[arg(long)]
+    pub(crate) browser: bool,
 }
 
 #[derive(Debug, Args)]

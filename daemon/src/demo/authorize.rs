@@ -54,7 +54,8 @@ impl Back {
         if known_client.is_some_and(|known| known != client_id) {
             return Err("This client is not known here.");
         }
-        let redirect_uri = query.one("redirect_uri").ok().flatten().ok_or("There is not one redirect_uri.")?;
+        let redirect_uri =
+            query.one("redirect_uri").ok().flatten().ok_or("There is not one redirect_uri.")?;
         let to =
             acceptable(redirect_uri).ok_or("The redirect_uri is neither https nor http on this machine.")?;
         let state = query.one("state").map_err(|_| "The state is repeated.")?;
@@ -242,7 +243,12 @@ mod tests {
 
     #[test]
     fn a_redirect_leads_to_this_machine_or_to_https_only() {
-        for good in ["http://localhost:8020", "http://127.0.0.1:1/cb?x=1", "http://[::1]:1/", "https://app.example/cb"] {
+        for good in [
+            "http://localhost:8020",
+            "http://127.0.0.1:1/cb?x=1",
+            "http://[::1]:1/",
+            "https://app.example/cb",
+        ] {
             assert!(acceptable(good).is_some(), "{good}");
         }
         for bad in [

@@ -79,8 +79,10 @@ impl Tally {
 
     pub(super) fn wait(&self, limit: Duration, enough: impl Fn(&Counters) -> bool) -> Option<Counters> {
         let lacking = |counters: &mut Counters| !enough(counters);
-        let (counters, waited) =
-            self.threads.wait_timeout_while(self.lock(), limit, lacking).unwrap_or_else(PoisonError::into_inner);
+        let (counters, waited) = self
+            .threads
+            .wait_timeout_while(self.lock(), limit, lacking)
+            .unwrap_or_else(PoisonError::into_inner);
         (!waited.timed_out()).then_some(*counters)
     }
 

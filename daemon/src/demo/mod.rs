@@ -20,8 +20,10 @@
 //! # }
 //! ```
 
+mod agent;
 mod api;
 mod authorize;
+mod browser;
 mod client_auth;
 mod clock;
 mod counters;
@@ -43,6 +45,8 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+pub use agent::Ephemeral;
+pub use browser::follow;
 pub use counters::Counters;
 pub use faults::Fault;
 pub use issuer::Issuer;

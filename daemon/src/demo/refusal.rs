@@ -50,7 +50,9 @@ impl From<Denied> for Refusal {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::Grant(why) => Self::new("invalid_grant", why),
-            Denied::Replay => Self::new("invalid_grant", "It was used before: all from this sign-in is revoked"),
+            Denied::Replay => {
+                Self::new("invalid_grant", "It was used before: all from this sign-in is revoked")
+            }
             Denied::Scope => Self::new("invalid_scope", "The scope goes beyond what was granted"),
         }
     }

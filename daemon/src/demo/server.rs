@@ -92,9 +92,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Answer {
         (Route::Authorize, Method::GET) => Ok(authorize::arrive(&shared, &query())),
         (Route::Me, Method::GET) => Ok(api::me(&shared, &head.headers)),
         (Route::Clusters, Method::GET) => Ok(api::clusters(&shared, &head.headers)),
-        (Route::Authorize, Method::POST) => {
-            Ok(authorize::decide(&shared, &form(&head.headers, body).await))
-        }
+        (Route::Authorize, Method::POST) => Ok(authorize::decide(&shared, &form(&head.headers, body).await)),
         (Route::Token, Method::POST) => {
             token::answer(&shared, &head.headers, &form(&head.headers, body).await).await
         }

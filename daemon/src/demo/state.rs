@@ -227,7 +227,9 @@ impl State {
     /// Whether a workspace takes this token.
     pub(super) fn accepts(&self, access_token: &str, now: Duration) -> bool {
         self.access_tokens.get(access_token).is_some_and(|token| {
-            !token.revoked && now < token.expires && self.families.get(token.family.0).is_some_and(|f| f.alive)
+            !token.revoked
+                && now < token.expires
+                && self.families.get(token.family.0).is_some_and(|f| f.alive)
         })
     }
 
@@ -318,11 +320,14 @@ mod tests {
     fn a_code_needs_its_verifier_its_redirect_uri_its_client_and_its_minute() {
         let mut state = state(Duration::ZERO);
         let code = agree(&mut state);
-        let right =
-            || Redemption { code: &code, client_id: "me", redirect_uri: Some("http://l"), verifier: Some(VERIFIER) };
-        let mut denied = |redemption: Redemption<'_>, now| {
-            matches!(state.redeem(&redemption, now), Err(Denied::Grant(_)))
+        let right = || Redemption {
+            code: &code,
+            client_id: "me",
+            redirect_uri: Some("http://l"),
+            verifier: Some(VERIFIER),
         };
+        let mut denied =
+            |redemption: Redemption<'_>, now| matches!(state.redeem(&redemption, now), Err(Denied::Grant(_)));
         assert!(denied(Redemption { verifier: None, ..right() }, START));
         assert!(denied(Redemption { verifier: Some("guessed"), ..right() }, START));
         assert!(denied(Redemption { redirect_uri: None, ..right() }, START));
@@ -340,9 +345,13 @@ mod tests {
         let other = sign_in(&mut state);
         let second = renew(&mut state, &refresh_token(&first), after(10)).ok().unwrap();
         assert_ne!(first.refresh_token, second.refresh_token);
-        assert!(state.accepts(&first.access_token, after(10)) && state.accepts(&second.access_token, after(10)));
+        assert!(
+            state.accepts(&first.access_token, after(10)) && state.accepts(&second.access_token, after(10))
+        );
         assert_eq!(renew(&mut state, &refresh_token(&first), after(10)).err(), Some(Denied::Replay));
-        assert!(!state.accepts(&first.access_token, after(10)) && !state.accepts(&second.access_token, after(10)));
+        assert!(
+            !state.accepts(&first.access_token, after(10)) && !state.accepts(&second.access_token, after(10))
+        );
         assert!(matches!(renew(&mut state, &refresh_token(&second), after(10)), Err(Denied::Grant(_))));
         assert!(state.accepts(&other.access_token, after(10)));
     }

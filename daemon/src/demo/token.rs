@@ -81,9 +81,10 @@ async fn before(fault: Option<&Fault>) -> Option<Answer> {
             let body = Bytes::from_static(b"{\"access_token\":\"\xff\xfe\x80\",\"token_type\":\"Bearer\"}");
             reply::raw(StatusCode::OK, "application/json", body)
         }
-        Fault::HugeBody(length) => {
-            reply::json_in(StatusCode::OK, Pieces::huge("{\"token_type\":\"Bearer\",\"access_token\":\"", *length))
-        }
+        Fault::HugeBody(length) => reply::json_in(
+            StatusCode::OK,
+            Pieces::huge("{\"token_type\":\"Bearer\",\"access_token\":\"", *length),
+        ),
         Fault::Redirect(to) => reply::redirect(StatusCode::TEMPORARY_REDIRECT, to),
         Fault::Hang => pending().await,
         Fault::DropBeforeCommit => return Some(Err(HungUp)),
@@ -126,7 +127,8 @@ fn decide(
             redeem(shared, &Redemption { code, client_id, redirect_uri, verifier })
         }
         Grant::RefreshToken => {
-            let refresh_token = form.one("refresh_token")?.ok_or_else(|| Refusal::missing("refresh_token"))?;
+            let refresh_token =
+                form.one("refresh_token")?.ok_or_else(|| Refusal::missing("refresh_token"))?;
             let keep = fault == Some(&Fault::NoRefreshToken);
             refresh(shared, &Renewal { refresh_token, client_id, scope: form.one("scope")?, keep })
         }
