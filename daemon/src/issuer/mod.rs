@@ -10,7 +10,7 @@ mod http;
 mod reply;
 mod revoke;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod token;
 mod user;
 mod verdict;

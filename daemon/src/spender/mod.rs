@@ -6,6 +6,8 @@
 //! token is held in memory and banked before anything else is tried.
 
 mod lease;
+#[cfg(test)]
+mod tests;
 mod turns;
 
 use std::{

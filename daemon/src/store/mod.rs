@@ -28,6 +28,9 @@ pub(crate) use self::{
     sealed_file::SealedFiles,
 };
 
+#[cfg(test)]
+pub(crate) use record::example;
+
 /// Keeps one record for each session.
 pub(crate) trait Store: Send + Sync + 'static {
     /// Everything there is; what cannot be read takes nothing else with it and is left as it is.

@@ -1,0 +1,188 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use secrecy::ExposeSecret as _;
+use sso_agent_proto::agent::Key;
+
+use super::*;
+use crate::{
+    issuer::testing::{Fake, json, reply},
+    store::{Loaded, Memory, example},
+};
+
+const ID: &str = "adb-1.azuredatabricks.net";
+
+/// A store in memory that refuses as often as it is told to.
+#[derive(Clone, Default)]
+struct Full {
+    records: Memory,
+    no_room: Arc<AtomicU32>,
+    no_commit: Arc<AtomicU32>,
+}
+
+impl Full {
+    fn refuses(count: &AtomicU32) -> Result<(), StoreError> {
+        match count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)) {
+            Ok(_) => Err(StoreError::Broken),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn record(&self) -> Record {
+        self.records.load(ID).unwrap().unwrap()
+    }
+
+    fn refresh_token(&self) -> String {
+        self.record().refresh_token.unwrap().expose_secret().to_owned()
+    }
+}
+
+struct Room(Full, Box<dyn Slot>);
+
+impl Store for Full {
+    fn load_all(&self) -> Result<Loaded, StoreError> {
+        self.records.load_all()
+    }
+
+    fn load(&self, id: &str) -> Result<Option<Record>, StoreError> {
+        self.records.load(id)
+    }
+
+    fn reserve(&self, id: &str) -> Result<Box<dyn Slot>, StoreError> {
+        Self::refuses(&self.no_room)?;
+        Ok(Box::new(Room(self.clone(), self.records.reserve(id)?)))
+    }
+
+    fn remove(&self, id: &str) -> Result<(), StoreError> {
+        self.records.remove(id)
+    }
+
+    fn key(&self) -> Key {
+        Key::None
+    }
+}
+
+impl Slot for Room {
+    fn commit(self: Box<Self>, record: &Record) -> Result<(), StoreError> {
+        Full::refuses(&self.0.no_commit)?;
+        self.1.commit(record)
+    }
+}
+
+/// A spender with one session, whose refresh token is "rt-0".
+fn spender(issuer: &Fake) -> (Spender, Full) {
+    let store = Full::default();
+    let record = Record {
+        token_endpoint: issuer.url("/token"),
+        revocation_endpoint: Some(issuer.url("/revoke")),
+        refresh_token: Some("rt-0".into()),
+        login_required: None,
+        ..example(ID)
+    };
+    store.put(&record).unwrap();
+    (Spender::new(Arc::new(store.clone()), Http::new()), store)
+}
+
+async fn renew(spender: &Spender) -> Result<Arc<Lease>, RenewError> {
+    let mut told = None;
+    spender.renew(&SessionId::named(ID), |outcome| told = Some(outcome)).await;
+    told.unwrap()
+}
+
+/// Answers the nth request with the nth pair of tokens.
+async fn rotating() -> Fake {
+    let count = AtomicU32::new(0);
+    Fake::new(move |_| {
+        let n = count.fetch_add(1, Ordering::Relaxed) + 1;
+        let body = format!(
+            r#"{{"access_token":"at-{n}","token_type":"Bearer","expires_in":3600,"refresh_token":"rt-{n}"}}"#
+        );
+        json(200, &body)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_new_refresh_token_is_banked_before_anybody_hears_of_it() {
+    let issuer = rotating().await;
+    let (spender, store) = spender(&issuer);
+    let mut banked = None;
+    spender
+        .renew(&SessionId::named(ID), |outcome| banked = outcome.ok().map(|_| store.refresh_token()))
+        .await;
+    assert_eq!(banked.as_deref(), Some("rt-1"));
+    assert!(issuer.heard()[0].contains("refresh_token=rt-0"));
+}
+
+#[tokio::test]
+async fn nothing_is_spent_that_could_not_be_banked() {
+    let issuer = rotating().await;
+    let (spender, store) = spender(&issuer);
+    store.no_room.store(1, Ordering::Relaxed);
+    assert!(matches!(renew(&spender).await, Err(RenewError::Store(_))));
+    assert!(issuer.heard().is_empty());
+    assert!(renew(&spender).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_the_store_would_not_take_is_held_and_banked_before_anything_else_is_spent() {
+    let issuer = rotating().await;
+    let (spender, store) = spender(&issuer);
+    store.no_commit.store(2, Ordering::Relaxed);
+    assert!(matches!(renew(&spender).await, Err(RenewError::Store(_))));
+    assert!(matches!(renew(&spender).await, Err(RenewError::Store(_))));
+    assert_eq!(store.refresh_token(), "rt-0");
+    let lease = renew(&spender).await.unwrap();
+    assert_eq!(lease.access_token.expose_secret(), "at-1");
+    assert_eq!(store.refresh_token(), "rt-1");
+    assert_eq!(issuer.heard().len(), 1, "it was spent once");
+}
+
+#[tokio::test]
+async fn an_answer_without_a_refresh_token_leaves_the_old_one() {
+    let issuer =
+        Fake::new(|_| json(200, r#"{"access_token":"at","token_type":"Bearer","expires_in":60}"#)).await;
+    let (spender, store) = spender(&issuer);
+    assert!(renew(&spender).await.is_ok());
+    assert_eq!(store.refresh_token(), "rt-0");
+}
+
+#[tokio::test]
+async fn a_refresh_token_in_an_answer_that_cannot_be_used_is_banked_all_the_same() {
+    let odd = r#"{"access_token":"at","token_type":"Bearer","expires_in":-5,"refresh_token":"rt-1"}"#;
+    let issuer = Fake::new(move |_| json(200, odd)).await;
+    let (spender, store) = spender(&issuer);
+    assert!(matches!(renew(&spender).await, Err(RenewError::Unreachable { .. })));
+    assert_eq!(store.refresh_token(), "rt-1");
+}
+
+#[tokio::test]
+async fn a_rejected_refresh_token_is_parked_and_a_captive_portal_rejects_nothing() {
+    let issuer = Fake::new(|_| json(400, r#"{"error":"invalid_grant"}"#)).await;
+    let (spender_, store) = spender(&issuer);
+    assert!(matches!(renew(&spender_).await, Err(RenewError::Rejected(_))));
+    assert_eq!(store.refresh_token(), "rt-0");
+    assert!(store.record().login_required.unwrap().contains("invalid_grant"));
+
+    let portal = Fake::new(|_| reply(200, "Content-Type: text/html\r\n", "<html>Please pay</html>")).await;
+    let (spender, store) = spender(&portal);
+    assert!(matches!(renew(&spender).await, Err(RenewError::Unreachable { .. })));
+    assert_eq!(store.record().login_required, None);
+}
+
+#[tokio::test]
+async fn signing_out_forgets_first_and_then_tells_the_issuer() {
+    let issuer = Fake::new(|_| reply(200, "", "")).await;
+    let (spender, store) = spender(&issuer);
+    assert_eq!(spender.forget(&SessionId::named(ID)).await, Ok(true));
+    assert!(store.load(ID).unwrap().is_none());
+    assert!(issuer.heard()[0].contains("token=rt-0"));
+    assert_eq!(spender.forget(&SessionId::named(ID)).await, Ok(false));
+}
+
+#[tokio::test]
+async fn an_issuer_that_cannot_be_told_keeps_nobody_signed_in() {
+    let issuer = Fake::new(|_| reply(503, "", "")).await;
+    let (spender, store) = spender(&issuer);
+    assert_eq!(spender.forget(&SessionId::named(ID)).await, Ok(false));
+    assert!(store.load(ID).unwrap().is_none());
+}

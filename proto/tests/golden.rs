@@ -1,0 +1,82 @@
+//! Every message that goes over the wire, pinned: a change here breaks clients.
+
+use std::{fs, path::PathBuf};
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use sso_agent_proto::{
+    agent::{Done, Info},
+    events::Event,
+    fault::Fault,
+    method::{Call, NAMES},
+    rpc::{Id, Incoming, Request, error_line},
+    session::{LoggedOut, Progress, Session, Sessions},
+    token::Token,
+};
+
+fn golden(name: &str) -> Value {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.json"));
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Reads a value as `T` and writes it again: nothing may be missing, added or renamed.
+fn same<T: DeserializeOwned + Serialize>(value: &Value) {
+    let read: T = serde_json::from_value(value.clone()).unwrap();
+    assert_eq!(&serde_json::to_value(read).unwrap(), value);
+}
+
+#[test]
+fn every_method_is_read_and_its_result_written_as_pinned() {
+    for name in NAMES {
+        let pinned = golden(name);
+        let line = pinned["request"].to_string();
+        let request = Request::parse(line.as_bytes()).unwrap();
+        let call = Call::read(&request.method, request.params.as_deref()).unwrap();
+        assert_eq!(call.name(), *name);
+        let result = &pinned["result"];
+        match call {
+            Call::AgentInfo => same::<Info>(result),
+            Call::AgentShutdown | Call::EventsSubscribe(_) => same::<Done>(result),
+            Call::TokenGet(_) => same::<Token>(result),
+            Call::SessionLogin(_) | Call::SessionShow(_) => same::<Session>(result),
+            Call::SessionList(_) => same::<Sessions>(result),
+            Call::SessionLogout(_) => same::<LoggedOut>(result),
+        }
+    }
+}
+
+#[test]
+fn params_are_written_as_they_are_read() {
+    for name in ["token.get", "session.login", "session.show", "session.logout", "events.subscribe"] {
+        let pinned = golden(name);
+        let params = &pinned["request"]["params"];
+        let text = serde_json::value::RawValue::from_string(params.to_string()).unwrap();
+        let written = match Call::read(name, Some(&text)).unwrap() {
+            Call::TokenGet(ask) => serde_json::to_value(ask),
+            Call::SessionLogin(login) => serde_json::to_value(login),
+            Call::SessionShow(target) | Call::SessionLogout(target) => serde_json::to_value(target),
+            Call::EventsSubscribe(wish) => serde_json::to_value(wish),
+            Call::AgentInfo | Call::AgentShutdown | Call::SessionList(_) => continue,
+        };
+        assert_eq!(&written.unwrap(), params, "{name}");
+    }
+}
+
+#[test]
+fn progress_and_events_are_notified_as_pinned() {
+    for step in golden("session.login")["progress"].as_array().unwrap() {
+        same::<Progress>(step);
+    }
+    same::<Event>(&golden("events.subscribe")["event"]);
+}
+
+#[test]
+fn a_fault_goes_out_and_comes_back_as_pinned() {
+    let pinned = &golden("error")["reply"];
+    let line = pinned.to_string();
+    let Some(Incoming::Reply(id, Err(error))) = Incoming::parse(line.as_bytes()) else { panic!("no error") };
+    assert_eq!(id, Id::from(1));
+    let fault = Fault { message: error.message, data: error.data.unwrap() };
+    let written: Value = serde_json::from_slice(&error_line(&id, fault.into())).unwrap();
+    assert_eq!(&written, pinned);
+}
