@@ -28,8 +28,9 @@ pub struct TokenGet {
     /// Scopes that the token must have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
-    /// How long the token stays valid at least, in seconds; 60 when absent.
+    /// How long the token stays valid at least, in seconds.
     ///
+    /// When absent it is 60, but what is left of a token is handed out while no new one can be had.
     /// Half of the issuer's lifetime at the most, or a short-lived token could never be handed out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_valid_s: Option<u64>,

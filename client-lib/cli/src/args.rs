@@ -37,6 +37,8 @@ pub(crate) enum Command {
     /// Start, stop, install and watch the agent
     #[command(subcommand)]
     Agent(Agent),
+    /// Check all that a sign-in and a token need, and say what to do about each finding
+    Doctor,
     /// See it all at work on this machine, without an account
     #[cfg(feature = "demo")]
     Demo(Demo),
@@ -103,9 +105,9 @@ pub(crate) struct Login {
 pub(crate) struct Token {
     #[command(flatten)]
     pub(crate) which: Which,
-    /// How long the token stays valid at least
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
-    pub(crate) min_valid: Duration,
+    /// How long the token stays valid at least [default: 60s, or less while no new one can be had]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) min_valid: Option<Duration>,
     /// Not a token that is older than 30 seconds
     #[arg(long)]
     pub(crate) force_refresh: bool,

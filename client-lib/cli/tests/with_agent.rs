@@ -163,7 +163,7 @@ fn what_the_command_line_and_the_environment_name_is_asked_for() {
     let asked = json!({"host": "x", "label": "work", "min_valid_s": 300, "force_refresh": true});
     assert_eq!(fake.asked("token.get")[0], asked);
     fake.sso(&["token"]).env("DATABRICKS_CONFIG_PROFILE", "p").output().expect("sso runs");
-    assert_eq!(fake.asked("token.get")[1], json!({"profile": "p", "min_valid_s": 60}));
+    assert_eq!(fake.asked("token.get")[1], json!({"profile": "p"}));
 }
 
 #[test]

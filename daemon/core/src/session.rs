@@ -261,9 +261,7 @@ impl Session {
                     return vec![self.put_off(&waiter, now)];
                 }
             }
-            Renewal::Ending | Renewal::Ended { .. } => {
-                return vec![Want::Answer(vec![waiter.ticket], Err(self.login_required()))];
-            }
+            Renewal::Ending | Renewal::Ended { .. } => return vec![self.put_off(&waiter, now)],
         }
         self.waiters.push(waiter);
         wants
@@ -423,7 +421,7 @@ impl Session {
         (!tickets.is_empty()).then(|| Want::Answer(tickets, Err(why.clone())))
     }
 
-    /// Whether somebody who only wanted a newer token can go on with the one there is.
+    /// Whether somebody can go on with the token there is while no better one can be had.
     fn can_be_put_off(&self, waiter: &Waiter, now: Now) -> bool {
         self.lease.as_ref().is_some_and(|lease| waiter.need.is_nearly_met_by(lease, now))
     }

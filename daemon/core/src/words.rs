@@ -91,8 +91,10 @@ pub struct Lease {
 /// What a token must be like for one asker.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Need {
-    /// How long it stays valid at least; [`Need::is_met_by`] caps it at half the token's life.
+    /// How long it stays valid if that can be had; capped at half the token's life.
     pub min_valid: Duration,
+    /// How long it stays valid at the very least, also while no new one can be had; capped likewise.
+    pub required: Duration,
     /// Not older than [`FRESH`].
     pub fresh: bool,
     /// Not this one, which a server turned down.
@@ -105,20 +107,20 @@ pub const FRESH: Duration = Duration::from_secs(30);
 impl Need {
     /// Whether `lease` will do.
     pub fn is_met_by(&self, lease: &Lease, now: Now) -> bool {
-        self.is_long_enough(lease, now)
+        is_good_for(self.min_valid, lease, now)
             && !(self.fresh && now.since(lease.obtained) >= FRESH)
             && self.not.as_ref() != Some(&lease.token_id)
     }
 
-    /// Whether `lease` will do for want of a better one: valid long enough, and not turned down.
+    /// Whether `lease` will do for want of a better one.
     pub fn is_nearly_met_by(&self, lease: &Lease, now: Now) -> bool {
-        self.is_long_enough(lease, now) && self.not.as_ref() != Some(&lease.token_id)
+        is_good_for(self.required, lease, now) && self.not.as_ref() != Some(&lease.token_id)
     }
+}
 
-    fn is_long_enough(&self, lease: &Lease, now: Now) -> bool {
-        let left = lease.expires.left(now);
-        !left.is_zero() && left >= self.min_valid.min(lease.lifetime / 2)
-    }
+fn is_good_for(time: Duration, lease: &Lease, now: Now) -> bool {
+    let left = lease.expires.left(now);
+    !left.is_zero() && left >= time.min(lease.lifetime / 2)
 }
 
 /// Who waits for an answer; the daemon knows how to reach them.

@@ -50,6 +50,8 @@ pub(crate) fn target(target: &wire::Target) -> Result<Target, Fault> {
 pub(crate) fn need(ask: &TokenGet) -> Need {
     Need {
         min_valid: seconds(ask.min_valid_s.unwrap_or(DEFAULT_MIN_VALID_S)),
+        // Who names no time is better served by a short one than by none, while no other can be had.
+        required: seconds(ask.min_valid_s.unwrap_or_default()),
         fresh: ask.force_refresh,
         not: ask.refused.clone(),
     }

@@ -6,6 +6,7 @@ use secrecy::ExposeSecret as _;
 use sso_agent_client::{
     blocking::Agent,
     proto::{
+        fault::Kind,
         session::{Session, Target},
         token::{Token, TokenGet},
     },
@@ -22,16 +23,17 @@ use crate::{
 /// what the agent keeps ahead anyway, so that this costs no refresh.
 const MIN_VALID_S: u64 = 15 * 60;
 
+/// How long it is worth waiting for such a one, when another is at hand.
+const PATIENCE_S: u64 = 5;
+
 /// As shells and `env` have it.
 const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
 
 pub(super) fn run(args: args::Exec, _: &Output) -> Result<(), Failure> {
     let Which { host, profile, label, account_id } = resolved(args.which);
-    let min_valid_s = Some(MIN_VALID_S);
-    let request = TokenGet { host, profile, label, account_id, min_valid_s, ..TokenGet::default() };
     let mut agent = Agent::connect()?;
-    let token = agent.token(request)?;
+    let token = token(&mut agent, TokenGet { host, profile, label, account_id, ..TokenGet::default() })?;
     let (program, arguments) = args.command.split_first().expect("clap requires a command");
     let mut command = Command::new(program);
     command.args(arguments);
@@ -43,6 +45,17 @@ pub(super) fn run(args: args::Exec, _: &Output) -> Result<(), Failure> {
     }
     drop(agent);
     run_as(&mut command).map_err(|error| not_run(program, &error))
+}
+
+/// A token that lasts, or what there is while no new one can be had.
+fn token(agent: &mut Agent, any: TokenGet) -> Result<Token, Failure> {
+    let lasting = TokenGet { min_valid_s: Some(MIN_VALID_S), wait_s: Some(PATIENCE_S), ..any.clone() };
+    match agent.token(lasting) {
+        Err(error) if matches!(error.kind(), Some(Kind::IssuerUnavailable | Kind::Timeout)) => {
+            Ok(agent.token(any)?)
+        }
+        answer => Ok(answer?),
+    }
 }
 
 /// SDKs refuse two ways to authenticate at once, unless told which one to take; and a profile may

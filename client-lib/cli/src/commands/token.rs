@@ -23,7 +23,7 @@ pub(super) fn run(args: args::Token, output: &Output) -> Result<(), Failure> {
         profile,
         label,
         account_id,
-        min_valid_s: Some(args.min_valid.as_secs()),
+        min_valid_s: args.min_valid.map(|time| time.as_secs()),
         force_refresh: args.force_refresh,
         ..TokenGet::default()
     };

@@ -254,7 +254,9 @@ impl World {
             Move::Ask { host: n, min_valid, fresh, wait } => {
                 self.tickets += 1;
                 let ticket = Ticket(self.tickets);
-                let need = Need { min_valid: Duration::from_secs(min_valid), fresh, not: None };
+                let min_valid = Duration::from_secs(min_valid);
+                let required = if fresh { Duration::ZERO } else { min_valid };
+                let need = Need { min_valid, required, fresh, not: None };
                 self.waiting.insert(ticket, need.clone());
                 let waiter = Waiter { ticket, need, give_up: self.now().after(Duration::from_secs(wait)) };
                 self.handle(Event::Asked(Target::Host(host(n), None), waiter))

@@ -30,7 +30,8 @@ fn signed_in() -> Session {
 }
 
 fn waiter(ticket: u64, now: u64, wait: u64) -> Waiter {
-    let need = Need { min_valid: Duration::from_secs(60), ..Need::default() };
+    let need =
+        Need { min_valid: Duration::from_secs(60), required: Duration::from_secs(60), ..Need::default() };
     Waiter { ticket: Ticket(ticket), need, give_up: at(now).after(Duration::from_secs(wait)) }
 }
 
@@ -244,4 +245,17 @@ fn signing_in_during_a_renewal_does_not_start_a_second_one() {
     assert_eq!(attempt(&session.ask(waiter(1, 2410, 30), at(2410))), None);
     let wants = session.renewed(begun, Ok(lease("newer", 2411, 3600)), at(2411));
     assert_eq!(answers(&wants), [(1, Ok("newer".into()))]);
+}
+
+#[test]
+fn who_asks_for_no_certain_time_gets_what_is_left_while_renewing_fails() {
+    let mut session = signed_in();
+    let begun = attempt(&session.wake(at(3560))).unwrap();
+    session.renewed(begun, Err(unreachable(Some(600))), at(3561));
+    let mut easy = waiter(1, 3590, 30);
+    easy.need.required = Duration::ZERO;
+    assert_eq!(answers(&session.ask(easy.clone(), at(3590))), [(1, Ok("one".into()))]);
+    let wants = session.ask(waiter(2, 3590, 30), at(3590));
+    assert!(matches!(answers(&wants)[..], [(2, Err(Refusal::Unavailable { .. }))]));
+    assert!(matches!(answers(&session.ask(easy, at(3600)))[..], [(1, Err(Refusal::Unavailable { .. }))]));
 }
