@@ -18,10 +18,15 @@ use crate::{
     handle::{Handle, Message},
     issuer::Http,
     random,
-    rpc::{listen, service::Service},
+    rpc::{
+        listen::{self, Place},
+        service::Service,
+    },
     snapshot::Snapshot,
     spender::{Spender, restored},
-    store::{self, Loaded, LockError, Memory, Record, SealedFiles, Store, StoreError, StoreLock, SystemKeyring},
+    store::{
+        self, Loaded, LockError, Memory, Record, SealedFiles, Store, StoreError, StoreLock, SystemKeyring,
+    },
     systemd,
 };
 
@@ -89,14 +94,14 @@ pub async fn run(
     let started = clock::now();
     let mut inherited = systemd::Inherited::take();
     let _state_lock = if options.ephemeral { None } else { Some(lock_state(&options.places.state)?) };
-    let (listener, _socket_lock) = listener(&options.places.socket, &mut inherited)?;
+    let (listener, place, _socket_lock) = listener(&options.places.socket, &mut inherited)?;
     let store = open_store(&options).await?;
     let snapshot = Arc::new(Snapshot::default());
     let (handle, inbox) = Handle::new(snapshot.clone());
     let (agent, unreadable) = load(&store, &snapshot).await?;
     let sessions = agent.sessions().len();
     let service = Arc::new(Service { handle: handle.clone(), started, key: store.key(), unreadable });
-    let driver = Driver::new(agent, inbox, handle.clone(), Arc::new(Spender::new(store, Http::new())));
+    let driver = Driver::new(agent, inbox, handle.clone(), Arc::new(Spender::new(store, Http::new())), place);
     let no_more_clients = CancellationToken::new();
     let serving = tokio::spawn(listen::serve(listener, service, no_more_clients.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), sessions, ephemeral = options.ephemeral, "serving");
@@ -108,11 +113,9 @@ pub async fn run(
         () = &mut driving => {}
         () = stop => {
             handle.send(Message::Stop);
-            no_more_clients.cancel();
             driving.await;
         }
     }
-    systemd::stopping();
     no_more_clients.cancel();
     // Whoever is still connected then is owed nothing.
     let _ = tokio::time::timeout(LAST_WORDS, serving).await;
@@ -136,10 +139,11 @@ fn lock(folder: &Path, name: &str) -> Result<StoreLock, StartError> {
 fn listener(
     socket: &Path,
     inherited: &mut systemd::Inherited,
-) -> Result<(Listener, Option<StoreLock>), StartError> {
+) -> Result<(Listener, Place, Option<StoreLock>), StartError> {
     let broken = |why: String| StartError::Socket { place: socket.display().to_string(), why };
     if let Some(fd) = inherited.named(systemd::RPC) {
-        return Ok((listen::adopt(fd).map_err(|error| broken(error.to_string()))?, None));
+        let adopted = listen::adopt(fd).map_err(|error| broken(error.to_string()))?;
+        return Ok((adopted, Place::kept_by_systemd(), None));
     }
     let (Some(folder), Some(name)) = (socket.parent(), socket.file_name().and_then(|name| name.to_str()))
     else {
@@ -148,7 +152,8 @@ fn listener(
     listen::private_folder(folder).map_err(|error| broken(error.to_string()))?;
     let held = lock(folder, &format!("{name}.lock"))?;
     listen::clear(socket).map_err(|error| broken(error.to_string()))?;
-    Ok((listen::bind(socket).map_err(|error| broken(error.to_string()))?, Some(held)))
+    let bound = listen::bind(socket).map_err(|error| broken(error.to_string()))?;
+    Ok((bound, Place::of(socket), Some(held)))
 }
 
 async fn open_store(options: &Options) -> Result<Arc<dyn Store>, StartError> {

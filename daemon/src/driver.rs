@@ -19,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     clock,
     handle::{Handle, LoginNews, Message, TokenAsk},
+    rpc::listen::Place,
     signin::{self, Links},
     spender::Spender,
     systemd,
@@ -41,6 +42,7 @@ pub(crate) struct Driver {
     logouts: HashMap<Ticket, oneshot::Sender<Result<bool, Refusal>>>,
     watchers: HashMap<Ticket, mpsc::UnboundedSender<LoginNews>>,
     logins: HashMap<LoginId, SignIn>,
+    place: Place,
 }
 
 /// A sign-in under way, as far as the driver can reach it.
@@ -56,6 +58,7 @@ impl Driver {
         inbox: mpsc::UnboundedReceiver<Message>,
         handle: Handle,
         spender: Arc<Spender>,
+        place: Place,
     ) -> Self {
         Self {
             agent,
@@ -67,20 +70,24 @@ impl Driver {
             logouts: HashMap::new(),
             watchers: HashMap::new(),
             logins: HashMap::new(),
+            place,
         }
     }
 
     /// Runs until somebody sends [`Message::Stop`] and what was under way then is done.
     pub(crate) async fn run(mut self) {
         let longest = systemd::watchdog().map_or(LONGEST_NAP, |limit| limit.min(LONGEST_NAP));
+        let mut woke = clock::now();
         loop {
             let now = clock::now();
-            let nap = self.agent.wake_at(now).map_or(longest, |at| at.left(now).min(longest));
+            let patience = longest.saturating_sub(now.since(woke));
+            let nap = self.agent.wake_at(now).map_or(patience, |at| at.left(now).min(patience));
             let message = tokio::select! {
                 biased;
                 () = tokio::time::sleep(nap) => {
-                    systemd::alive();
-                    Some(Message::Happened(Event::Woke))
+                    woke = now;
+                    self.rounds();
+                    continue;
                 }
                 message = self.inbox.recv() => message,
             };
@@ -91,10 +98,24 @@ impl Driver {
         }
     }
 
+    /// What has to be done every now and then, however busy the inbox is.
+    fn rounds(&mut self) {
+        systemd::alive();
+        self.happened(Event::Woke);
+        if !self.place.is_ours() {
+            tracing::warn!(
+                "the socket is gone: stopping, so that the next client starts an agent that has one"
+            );
+            self.handle.send(Message::Stop);
+        }
+    }
+
     /// Lets jobs end, so that no refresh token is lost on its way; their results still count.
     async fn finish(mut self) {
+        systemd::stopping();
         self.happened(Event::Stop);
         self.jobs.close();
+        self.spender.stop();
         let jobs = self.jobs.clone();
         let everything = async {
             loop {
@@ -111,6 +132,7 @@ impl Driver {
         if tokio::time::timeout(FINISH, everything).await.is_err() {
             tracing::error!(jobs = jobs.len(), "stopped with work under way");
         }
+        self.spender.bank_all().await;
     }
 
     fn take(&mut self, message: Message) {

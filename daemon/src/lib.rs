@@ -24,6 +24,9 @@ mod systemd;
 use sso_agent_proto::places::Places;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// So many threads wait for disks and look-ups.
+const BLOCKING: usize = 64;
+
 /// The whole program, as `sso-agent run` runs it; what it exits with.
 pub fn run(ephemeral: bool, detach: bool) -> u8 {
     process::harden();
@@ -35,7 +38,11 @@ pub fn run(ephemeral: bool, detach: bool) -> u8 {
         Ok(places) => places,
         Err(error) => return failed(&error, 1),
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING)
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error, 1),
     };

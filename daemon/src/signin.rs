@@ -203,7 +203,6 @@ fn code(callback: Option<Callback>) -> Result<SecretString, Refusal> {
 struct Exchanged {
     grant: Grant,
     asked: Now,
-    user: Option<String>,
 }
 
 async fn exchange(
@@ -216,9 +215,7 @@ async fn exchange(
     let asked = clock::now();
     match issuer::exchange_code(http, metadata, client, &browser.redirect_uri, code, &browser.verifier).await
     {
-        Outcome::Granted(grant) => {
-            Ok(Exchanged { user: issuer::who(http, metadata, &grant).await, grant, asked })
-        }
+        Outcome::Granted(grant) => Ok(Exchanged { grant, asked }),
         Outcome::Rejected(said) | Outcome::Refused(said) => Err(Refusal::Rejected(said)),
         Outcome::Unreachable(Unreachable { why, retry_after, .. }) => {
             Err(Refusal::Unavailable { why, retry_after: retry_after.unwrap_or(TRY_AGAIN) })
@@ -234,29 +231,34 @@ async fn bank(
     exchanged: Exchanged,
     report: impl FnOnce(Result<Box<SignedIn>, Refusal>),
 ) -> Page {
-    let Exchanged { grant, asked, user } = exchanged;
+    let Exchanged { grant, asked } = exchanged;
     let lease = leased(&grant, &chosen.scopes, asked);
-    let about = About {
+    let mut about = About {
         id: plan.session(),
         host: plan.host.clone(),
         label: plan.label.clone(),
         client_id: chosen.client.id.clone(),
         issuer: chosen.metadata.issuer.clone(),
-        user: user.clone(),
+        user: issuer::told(&grant),
         scopes: lease.scopes.clone(),
     };
     let renewable = if grant.refresh_token.is_some() { Renewable::ByRefreshToken } else { Renewable::Never };
-    let record = record(&about, &chosen, grant.refresh_token, &lease);
-    let mut page = Page::SignedIn { host: plan.host.url().to_owned(), user };
-    let banked = |banked: Result<(), StoreError>| match banked {
-        Ok(()) => report(Ok(Box::new(SignedIn { about, renewable, lease: Arc::new(lease) }))),
+    let record = record(&about, &chosen, grant.refresh_token.clone(), &lease);
+    let mut page = Page::NotFound;
+    let banked = |banked: Result<Option<String>, StoreError>| match banked {
+        Ok(user) => {
+            page = Page::SignedIn { host: plan.host.url().to_owned(), user: user.clone() };
+            about.user = user;
+            report(Ok(Box::new(SignedIn { about, renewable, lease: Arc::new(lease) })));
+        }
         Err(error) => {
             let refusal = Refusal::StoreFailed { why: error.to_string() };
             page = failed(plan, &refusal);
             report(Err(refusal));
         }
     };
-    spender.sign_in(record, banked).await;
+    let user = issuer::asked(spender.http(), &chosen.metadata, &grant);
+    spender.sign_in(record, user, banked).await;
     page
 }
 

@@ -177,7 +177,7 @@ impl Agent {
     pub fn find(&self, target: &Target) -> Result<SessionId, Refusal> {
         match target {
             Target::Session(id) if self.sessions.contains_key(id) => Ok(id.clone()),
-            Target::Session(id) => Err(Refusal::Unknown { what: format!("session {id}") }),
+            Target::Session(id) => Err(Refusal::Unknown { what: format!("session {id} is not known here") }),
             Target::Host(host, Some(label)) => {
                 let id = SessionId::of(host, label);
                 if self.sessions.contains_key(&id) { Ok(id) } else { Err(nobody_at(place(host, label))) }
@@ -289,7 +289,9 @@ impl Agent {
     fn logout_asked(&mut self, target: &Target, ticket: Ticket) -> Vec<Effect> {
         let found = match self.find(target) {
             // Nobody is signed in: for whoever signs out, that host or session is not known.
-            Err(Refusal::LoginRequired { at, .. }) => Err(Refusal::Unknown { what: at }),
+            Err(Refusal::LoginRequired { at, why, .. }) => Err(Refusal::Unknown {
+                what: if at.is_empty() { why } else { format!("{at} is not known here") },
+            }),
             found => found,
         };
         let id = match found {

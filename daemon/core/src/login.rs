@@ -1,4 +1,4 @@
-//! Sign-ins that are under way: one per session and client, whoever comes later joins it.
+//! Sign-ins that are under way: one per session, client and scopes; whoever comes later joins it.
 //!
 //! The steps themselves are the daemon's work. Here it is decided who is told what, and when a sign-in
 //! that nobody waits for any longer is called off.
@@ -69,6 +69,7 @@ struct Pending {
     id: LoginId,
     session: SessionId,
     client_id: Option<String>,
+    scopes: Vec<String>,
     watchers: Vec<Ticket>,
     step: Option<Step>,
     give_up: Deadline,
@@ -89,7 +90,9 @@ impl Logins {
     /// Somebody wants to sign in.
     pub fn join(&mut self, plan: &Plan, watcher: Ticket, now: Now) -> Joined {
         let session = plan.session();
-        let same = |p: &&mut Pending| p.session == session && p.client_id == plan.client_id;
+        let same = |p: &&mut Pending| {
+            p.session == session && p.client_id == plan.client_id && p.scopes == plan.scopes
+        };
         if let Some(pending) = self.pending.iter_mut().find(same) {
             pending.watchers.push(watcher);
             return Joined::Joined(pending.id, pending.step);
@@ -103,6 +106,7 @@ impl Logins {
             id,
             session,
             client_id: plan.client_id.clone(),
+            scopes: plan.scopes.clone(),
             watchers: vec![watcher],
             step: None,
             give_up: now.after(plan.timeout),
@@ -137,19 +141,30 @@ impl Logins {
 
     /// The sign-ins whose time is up, and who has to be told.
     pub fn overdue(&mut self, now: Now) -> Vec<(LoginId, Vec<Ticket>)> {
-        let (over, on) = self.pending.drain(..).partition(|pending: &Pending| pending.give_up.is_over(now));
+        let over = |pending: &Pending| pending.may_end() && pending.give_up.is_over(now);
+        let (over, on) = self.pending.drain(..).partition(over);
         self.pending = on;
         over.into_iter().map(|pending: Pending| (pending.id, pending.watchers)).collect()
     }
 
-    /// All of them: the agent stops.
+    /// All that can be called off: the agent stops.
     pub fn drain(&mut self) -> Vec<(LoginId, Vec<Ticket>)> {
-        self.pending.drain(..).map(|pending| (pending.id, pending.watchers)).collect()
+        let (over, on) = self.pending.drain(..).partition(Pending::may_end);
+        self.pending = on;
+        over.into_iter().map(|pending: Pending| (pending.id, pending.watchers)).collect()
     }
 
     /// When the next one's time is up.
     pub fn wake_at(&self, now: Now) -> Option<Deadline> {
-        self.pending.iter().map(|pending| pending.give_up).min_by_key(|at| at.left(now))
+        let ending = self.pending.iter().filter(|pending| pending.may_end());
+        ending.map(|pending| pending.give_up).min_by_key(|at| at.left(now))
+    }
+}
+
+impl Pending {
+    /// Once the code is spent there is no way back, and the exchange has a deadline of its own.
+    fn may_end(&self) -> bool {
+        self.step != Some(Step::Exchanging)
     }
 }
 

@@ -36,7 +36,7 @@ pub enum Refusal {
     },
     /// Nobody knows it.
     Unknown {
-        /// What was asked for.
+        /// What is not known, in words.
         what: String,
     },
     /// More than one session fits.

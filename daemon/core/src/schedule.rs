@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::time::Deadline;
+use crate::{time::Deadline, words::Lease};
 
 /// How long a renewal may take before it counts as failed. Longer than the deadline of the exchange
 /// itself (20 s), so that two posts of one refresh token never overlap.
@@ -10,6 +10,9 @@ pub const RENEWAL_GIVE_UP: Duration = Duration::from_secs(30);
 
 /// SDKs call a token stale for its last 20 minutes, or for the last half of a shorter life.
 const STALE: Duration = Duration::from_secs(20 * 60);
+
+/// However short a token lives, nobody fetches the next one sooner by himself.
+const SOONEST: Duration = Duration::from_secs(3);
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -23,13 +26,15 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// After an answer that trying again does not mend, such as `invalid_client`.
 pub const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(3600);
 
-/// Says when to refresh a token that ends at `expires`.
+/// Says when to refresh a token.
 ///
-/// Early enough that no SDK calls it stale first. Up to a tenth of `lifetime` earlier still, so that
-/// a fleet that signed in together does not come back together; `spread` is uniform in `0..1000`.
-pub fn refresh_at(expires: Deadline, lifetime: Duration, spread: u32) -> Deadline {
-    let stale = STALE.min(lifetime / 2);
-    expires.minus(stale + lifetime / 10_000 * spread)
+/// Early enough that no SDK calls it stale first. Up to a tenth of its life earlier still, so that a
+/// fleet that signed in together does not come back together; `spread` is uniform in `0..1000`.
+pub fn refresh_at(lease: &Lease, spread: u32) -> Deadline {
+    let stale = STALE.min(lease.lifetime / 2);
+    let due = lease.expires.minus(stale + lease.lifetime / 10_000 * spread);
+    let soonest = lease.obtained.after(SOONEST);
+    if due.left(lease.obtained) < soonest.left(lease.obtained) { soonest } else { due }
 }
 
 /// Says how long to pause after the `failures`-th failure in a row (from 1), give or take a fifth.
@@ -73,7 +78,16 @@ mod tests {
 
     fn due(lifetime: u64, spread: u32) -> Duration {
         let lifetime = Duration::from_secs(lifetime);
-        refresh_at(START.after(lifetime), lifetime, spread).wall()
+        let lease = Lease {
+            access_token: "t".into(),
+            token_type: "Bearer".into(),
+            token_id: "id".into(),
+            scopes: vec![],
+            obtained: START,
+            lifetime,
+            expires: START.after(lifetime),
+        };
+        refresh_at(&lease, spread).wall()
     }
 
     #[test]
@@ -86,7 +100,8 @@ mod tests {
     fn a_short_lived_token_is_refreshed_in_its_first_half() {
         assert_eq!(due(600, 0), Duration::from_secs(300));
         assert!(due(600, 999) >= Duration::from_secs(240));
-        assert_eq!(due(0, 999), Duration::ZERO);
+        assert!(due(10, 999) >= Duration::from_secs(4) && due(10, 0) == Duration::from_secs(5));
+        assert_eq!([due(1, 0), due(1, 999)], [SOONEST; 2], "an issuer cannot make us ask all the time");
     }
 
     #[test]

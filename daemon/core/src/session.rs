@@ -96,6 +96,8 @@ pub enum RenewError {
     Refused(OAuthError),
     /// The new refresh token could not have been kept, so the old one was not spent.
     Store(String),
+    /// There is nothing to renew it with, in words.
+    Gone(String),
 }
 
 /// What a session wants done.
@@ -234,9 +236,8 @@ impl Session {
         self.renewable = renewable;
         let under_way = matches!(self.renewal, Renewal::Renewing { .. });
         let before = std::mem::replace(&mut self.renewal, Renewal::Ending);
-        let mut wants = self.adopt(lease, now);
+        let wants = self.adopt(lease, 0, now);
         if under_way {
-            wants.retain(|want| !matches!(want, Want::Renew(_)));
             self.renewal = before;
         }
         wants
@@ -288,11 +289,12 @@ impl Session {
             | Renewal::Ended { .. } => None,
         };
         match (outcome, current) {
-            (Ok(lease), _) => self.adopt(lease, now),
+            (Ok(lease), failures) => self.adopt(lease, failures.unwrap_or_default(), now),
             (Err(_), None) => Vec::new(),
             (Err(RenewError::Rejected(said)), Some(_)) => {
-                self.end("the issuer no longer accepts this sign-in".to_owned(), Some(said))
+                self.end("the issuer no longer accepts this sign-in".to_owned(), Some(said), now)
             }
+            (Err(RenewError::Gone(why)), Some(_)) => self.end(why, None, now),
             (Err(RenewError::Unreachable { why, retry_after }), Some(failures)) => {
                 self.retry(Problem::Unreachable(why), failures + 1, retry_after, now)
             }
@@ -316,9 +318,12 @@ impl Session {
                 let problem = Problem::Unreachable("no answer in time".to_owned());
                 self.retry(problem, failures + 1, None, now)
             }
-            Renewal::Ending if self.lease.as_ref().is_none_or(|lease| lease.expires.is_over(now)) => {
-                self.end("the issuer gave no refresh token, and the access token has ended".to_owned(), None)
-            }
+            Renewal::Ending if self.lease.as_ref().is_none_or(|lease| lease.expires.is_over(now)) => self
+                .end(
+                    "the issuer gave no refresh token, and the access token has ended".to_owned(),
+                    None,
+                    now,
+                ),
             Renewal::Fresh { .. }
             | Renewal::Retrying { .. }
             | Renewal::Renewing { .. }
@@ -362,15 +367,15 @@ impl Session {
 
     fn keep(&mut self, lease: Arc<Lease>) {
         self.renewal = match self.renewable {
-            Renewable::ByRefreshToken => Renewal::Fresh {
-                due: schedule::refresh_at(lease.expires, lease.lifetime, self.spread.draw()),
-            },
+            Renewable::ByRefreshToken => {
+                Renewal::Fresh { due: schedule::refresh_at(&lease, self.spread.draw()) }
+            }
             Renewable::Never => Renewal::Ending,
         };
         self.lease = Some(lease);
     }
 
-    fn adopt(&mut self, lease: Arc<Lease>, now: Now) -> Vec<Want> {
+    fn adopt(&mut self, lease: Arc<Lease>, failures: u32, now: Now) -> Vec<Want> {
         self.keep(lease.clone());
         let (served, waiting) =
             self.waiters.drain(..).partition(|waiter: &Waiter| waiter.need.is_met_by(&lease, now));
@@ -381,12 +386,23 @@ impl Session {
         }
         wants.push(Want::Tell(Notice::Refreshed));
         if !self.waiters.is_empty() {
-            match self.renewable {
-                Renewable::ByRefreshToken => wants.push(self.begin(0, now)),
-                Renewable::Never => wants.extend(self.refuse_all(&self.login_required())),
-            }
+            wants.extend(self.not_good_enough(failures + 1, now));
         }
         wants
+    }
+
+    /// Somebody needs a better lease than the one that has just come. Asking for the next one at once
+    /// could go on for ever.
+    fn not_good_enough(&mut self, failures: u32, now: Now) -> Vec<Want> {
+        match self.renewable {
+            Renewable::ByRefreshToken => {
+                let problem = Problem::Unreachable("the new token is not what was asked for".to_owned());
+                let mut wants = self.retry(problem, failures, None, now);
+                wants.retain(|want| !matches!(want, Want::Tell(_)));
+                wants
+            }
+            Renewable::Never => self.put_off_all(now),
+        }
     }
 
     fn retry(
@@ -409,11 +425,16 @@ impl Session {
         wants
     }
 
-    fn end(&mut self, why: String, said: Option<OAuthError>) -> Vec<Want> {
+    fn end(&mut self, why: String, said: Option<OAuthError>, now: Now) -> Vec<Want> {
         self.renewal = Renewal::Ended { why, said };
-        let mut wants: Vec<Want> = self.refuse_all(&self.login_required()).into_iter().collect();
+        let mut wants = self.put_off_all(now);
         wants.push(Want::Tell(Notice::LoginRequired));
         wants
+    }
+
+    fn put_off_all(&mut self, now: Now) -> Vec<Want> {
+        let waiters = std::mem::take(&mut self.waiters);
+        waiters.iter().map(|waiter| self.put_off(waiter, now)).collect()
     }
 
     fn refuse_all(&mut self, why: &Refusal) -> Option<Want> {

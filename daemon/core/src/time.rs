@@ -26,9 +26,9 @@ impl Now {
         Deadline { steady: self.steady.saturating_add(wait), wall: Duration::MAX }
     }
 
-    /// How long ago `earlier` was. A wall clock that was set does not show.
+    /// How long ago `earlier` was, by the clock that says longer.
     pub fn since(self, earlier: Now) -> Duration {
-        self.steady.saturating_sub(earlier.steady)
+        self.steady.saturating_sub(earlier.steady).max(self.wall.saturating_sub(earlier.wall))
     }
 }
 

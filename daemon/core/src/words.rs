@@ -107,14 +107,17 @@ pub const FRESH: Duration = Duration::from_secs(30);
 impl Need {
     /// Whether `lease` will do.
     pub fn is_met_by(&self, lease: &Lease, now: Now) -> bool {
-        is_good_for(self.min_valid, lease, now)
-            && !(self.fresh && now.since(lease.obtained) >= FRESH)
-            && self.not.as_ref() != Some(&lease.token_id)
+        is_good_for(self.min_valid, lease, now) && self.admits(lease, now)
     }
 
     /// Whether `lease` will do for want of a better one.
     pub fn is_nearly_met_by(&self, lease: &Lease, now: Now) -> bool {
-        is_good_for(self.required, lease, now) && self.not.as_ref() != Some(&lease.token_id)
+        is_good_for(self.required, lease, now) && self.admits(lease, now)
+    }
+
+    fn admits(&self, lease: &Lease, now: Now) -> bool {
+        let old = now.since(lease.obtained) >= FRESH;
+        !(self.fresh && old) && self.not.as_ref() != Some(&lease.token_id)
     }
 }
 

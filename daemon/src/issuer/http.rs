@@ -38,6 +38,9 @@ pub(crate) struct Http {
     trust: OnceCell<Arc<ClientConfig>>,
 }
 
+/// How long an answer that may be there already gets to be read.
+const UNREAD: Duration = Duration::from_secs(1);
+
 /// Whether a request can have arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sent {
@@ -143,22 +146,29 @@ fn prepare(request: Request<Vec<u8>>) -> Result<Request<Full<Bytes>>, &'static s
 async fn talk(
     stream: Stream,
     request: Request<Full<Bytes>>,
-    mut deadline: Pin<&mut Sleep>,
+    deadline: Pin<&mut Sleep>,
     late: impl Fn() -> String,
 ) -> Result<Reply, String> {
     let handshake = hyper::client::conn::http1::handshake(stream).await;
     let (mut sender, connection) = handshake.map_err(|error| causes(&error))?;
     let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+    // A process that was stopped for a while finds its deadline over and the answer there, unread.
+    let mut over = std::pin::pin!(async {
+        deadline.await;
+        sleep(UNREAD).await;
+    });
     let response = tokio::select! {
+        biased;
         response = sender.send_request(request) => response.map_err(|error| causes(&error))?,
-        () = &mut deadline => return Err(late()),
+        () = &mut over => return Err(late()),
     };
     let (head, mut body) = response.into_parts();
     let mut reply = Reply::new(&head);
     while reply.cut.is_none() {
         let frame = tokio::select! {
+            biased;
             frame = body.frame() => frame,
-            () = &mut deadline => {
+            () = &mut over => {
                 reply.cut = Some(late());
                 break;
             }

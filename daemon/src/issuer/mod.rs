@@ -21,6 +21,6 @@ pub(crate) use self::{
     http::Http,
     revoke::revoke,
     token::{Client, exchange_code, refresh},
-    user::who,
+    user::{asked, told},
     verdict::{Grant, Outcome, Unreachable},
 };

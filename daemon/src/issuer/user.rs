@@ -19,12 +19,14 @@ const WITHIN: Duration = Duration::from_secs(3);
 /// The claims that say who somebody is, the most readable first.
 const NAMES: [&str; 4] = ["email", "preferred_username", "upn", "sub"];
 
-/// Says who a grant belongs to, if anything tells.
-pub(crate) async fn who(http: &Http, metadata: &Metadata, grant: &Grant) -> Option<String> {
+/// Says who a grant belongs to, if it tells by itself.
+pub(crate) fn told(grant: &Grant) -> Option<String> {
     let told = |token: &SecretString| name(&claims(token.expose_secret())?);
-    if let Some(name) = grant.id_token.as_ref().and_then(told).or_else(|| told(&grant.access_token)) {
-        return Some(name);
-    }
+    grant.id_token.as_ref().and_then(told).or_else(|| told(&grant.access_token))
+}
+
+/// Asks the issuer who a grant belongs to.
+pub(crate) async fn asked(http: &Http, metadata: &Metadata, grant: &Grant) -> Option<String> {
     name(&userinfo(http, metadata, grant).await?)
 }
 
@@ -76,23 +78,19 @@ mod tests {
         }
     }
 
-    async fn asked(grant: Grant) -> Option<String> {
-        who(&Http::new(), &metadata("http://127.0.0.1:9"), &grant).await
-    }
-
-    #[tokio::test]
-    async fn an_id_token_says_it_best() {
+    #[test]
+    fn an_id_token_says_it_best() {
         let id_token = jwt(r#"{"sub":"0a1b","email":"ann@example.com"}"#);
-        let found = asked(grant(jwt(r#"{"sub":"other"}"#), Some(id_token))).await;
+        let found = told(&grant(jwt(r#"{"sub":"other"}"#), Some(id_token)));
         assert_eq!(found.as_deref(), Some("ann@example.com"));
     }
 
-    #[tokio::test]
-    async fn an_access_token_may_say_it() {
-        let found = asked(grant(jwt(r#"{"sub":"ann@example.com","email":""}"#), Some("opaque".into()))).await;
+    #[test]
+    fn an_access_token_may_say_it() {
+        let found = told(&grant(jwt(r#"{"sub":"ann@example.com","email":""}"#), Some("opaque".into())));
         assert_eq!(found.as_deref(), Some("ann@example.com"));
         for opaque in ["dapi123", "a.b.c", "a.!!.c", "a.b.c.d", "..", ""] {
-            assert_eq!(asked(grant(opaque.into(), None)).await, None, "{opaque}");
+            assert_eq!(told(&grant(opaque.into(), None)), None, "{opaque}");
         }
     }
 
@@ -100,15 +98,15 @@ mod tests {
     async fn the_issuer_is_asked_last() {
         let fake = Fake::new(|_| json(200, r#"{"sub":"7","preferred_username":"ann"}"#)).await;
         let server = Metadata { userinfo_endpoint: Some(fake.url("/me")), ..metadata(&fake.url("")) };
-        let found = who(&Http::new(), &server, &grant("opaque".into(), None)).await;
+        let found = asked(&Http::new(), &server, &grant("opaque".into(), None)).await;
         assert_eq!(found.as_deref(), Some("ann"));
         assert!(fake.heard()[0].contains("authorization: Bearer opaque\r\n"));
     }
 
-    #[tokio::test]
-    async fn a_name_is_made_safe_to_show() {
+    #[test]
+    fn a_name_is_made_safe_to_show() {
         let odd = format!(r#"{{"email":"\u001b[31m{}"}}"#, "x".repeat(500));
-        let found = asked(grant(jwt(&odd), None)).await.unwrap();
+        let found = told(&grant(jwt(&odd), None)).unwrap();
         assert!(found.starts_with(" [31mx") && found.chars().count() == 200, "{found}");
     }
 }

@@ -88,14 +88,18 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
     async fn run(mut self) {
         let mut chunk = Zeroizing::new([0u8; 4096]);
         let end = loop {
-            let late_at = self.late_at;
+            let busy = self.answering.len() + self.watching.len() >= AT_ONCE;
+            if busy && self.late_at.is_some() {
+                // While we do not read, the rest cannot come.
+                self.late_at = Some(Instant::now() + FINISHES_WITHIN);
+            }
+            let late_at = self.late_at.filter(|_| !busy);
             let late = async {
                 match late_at {
                     Some(at) => tokio::time::sleep_until(at).await,
                     None => std::future::pending().await,
                 }
             };
-            let busy = self.answering.len() + self.watching.len() >= AT_ONCE;
             let step = tokio::select! {
                 biased;
                 Some(reply) = self.outbox.recv() => write(&mut self.writer, &reply).await,

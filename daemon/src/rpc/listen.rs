@@ -3,7 +3,11 @@
 //! Nobody but its user may connect. The folder and the mode of the socket say so, and the kernel is
 //! asked about every client all the same.
 
-use std::{io, path::Path, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use interprocess::local_socket::{
     GenericFilePath, ListenerOptions, ToFsName as _,
@@ -27,6 +31,40 @@ pub(crate) fn bind(path: &Path) -> io::Result<Listener> {
         options.mode(0o600)
     };
     options.create_tokio()
+}
+
+/// Where our socket is, so that it can be missed.
+#[derive(Debug)]
+pub(crate) struct Place(Option<(PathBuf, Option<(u64, u64)>)>);
+
+impl Place {
+    /// Of a socket that we bound.
+    pub(crate) fn of(socket: &Path) -> Self {
+        Self(Some((socket.to_owned(), which(socket))))
+    }
+
+    /// Of a socket that systemd looks after.
+    pub(crate) fn kept_by_systemd() -> Self {
+        Self(None)
+    }
+
+    /// Whether clients still find us there. The runtime folder goes when its user signs out, an agent
+    /// that was started in the background does not.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.0.as_ref().is_none_or(|(path, ours)| which(path) == *ours)
+    }
+}
+
+#[cfg(unix)]
+fn which(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
+
+/// A pipe has no place in the file system.
+#[cfg(not(unix))]
+fn which(_: &Path) -> Option<(u64, u64)> {
+    None
 }
 
 /// A socket that listens already.

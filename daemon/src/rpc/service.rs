@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
-use sso_agent_core::{agent::Answer, time::Now, words::SessionId};
+use sso_agent_core::{
+    agent::Answer,
+    time::Now,
+    words::{Lease, SessionId},
+};
 use sso_agent_proto::{
     PROTOCOL,
     agent::{Done, Info, Key},
@@ -52,9 +56,6 @@ impl Service {
     /// Only the plainest way of asking is tried. Whatever else it may be, the driver knows.
     pub(crate) fn at_once(&self, id: &Id, call: &Call) -> Option<Line> {
         let Call::TokenGet(ask) = call else { return None };
-        if !ask.scopes.is_empty() {
-            return None;
-        }
         let session = match translate::target(&ask.target()).ok()? {
             sso_agent_core::agent::Target::Session(session) => session,
             sso_agent_core::agent::Target::Host(host, label) => {
@@ -64,6 +65,7 @@ impl Service {
         };
         let now = clock::now();
         let offered = self.handle.snapshot().get(&session, &translate::need(ask), now)?;
+        has_scopes(ask, &offered.lease).ok()?;
         Some(token_line(id, &session, &offered, now))
     }
 
@@ -99,6 +101,7 @@ impl Service {
         let target = translate::target(&ask.target())?;
         match self.handle.token(target, translate::need(ask), translate::wait(ask)).await {
             Answer::Token(session, lease) => {
+                has_scopes(ask, &lease)?;
                 Ok(token_line(id, &session, &Offered::from(lease), clock::now()))
             }
             Answer::Refused(refusal) => Err(translate::fault(&refusal).into()),
@@ -148,6 +151,14 @@ impl Service {
     pub(crate) async fn session(&self, id: SessionId) -> Result<Session, RpcError> {
         self.show(&Target { session: Some(id.to_string()), ..Target::default() }).await
     }
+}
+
+/// A token has all scopes of its session; one that must have others takes another sign-in.
+fn has_scopes(ask: &TokenGet, lease: &Lease) -> Result<(), RpcError> {
+    let Some(missing) = ask.scopes.iter().find(|scope| !lease.scopes.contains(scope)) else { return Ok(()) };
+    let message = format!("the session does not have the scope {missing:.80?}");
+    let hint = "sign in with it: sso login HOST --scope SCOPE";
+    Err(Fault::new(Kind::LoginRequired, message, hint).into())
 }
 
 /// One line with the answer to a request.

@@ -37,9 +37,9 @@ pub(crate) fn target(target: &wire::Target) -> Result<Target, Fault> {
     let label = target.label.as_deref().map(label).transpose()?;
     match &target.host {
         Some(typed) => Ok(Target::Host(host(typed, target.account_id.as_deref())?, label)),
-        None if label.is_some() => Err(Fault::new(
+        None if label.is_some() || target.account_id.is_some() => Err(Fault::new(
             Kind::UnknownHost,
-            "a label needs a host",
+            "a label or an account id needs a host",
             "name the host as well; `sso status` shows what is signed in",
         )),
         None => Ok(Target::Only),
@@ -140,7 +140,7 @@ pub(crate) fn fault(refusal: &Refusal) -> Fault {
             said_by(Fault::new(Kind::LoginRequired, message, hint), said.as_ref())
         }
         Refusal::Unknown { what } => {
-            Fault::new(Kind::UnknownHost, format!("{what} is not known here"), "`sso status` shows what is")
+            Fault::new(Kind::UnknownHost, what, "`sso status` shows who is signed in where")
         }
         Refusal::Ambiguous { sessions } => {
             let names: Vec<&str> = sessions.iter().map(SessionId::as_str).collect();

@@ -5,6 +5,7 @@
 //! token beside it. The hard part is what goes wrong after the issuer has answered: then the new
 //! token is held in memory and banked before anything else is tried.
 
+mod crowd;
 mod lease;
 #[cfg(test)]
 mod tests;
@@ -15,31 +16,27 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use sso_agent_core::{
-    discovery::{Flavor, Metadata},
-    refusal::Refusal,
-    session::RenewError,
-    words::{Lease, SessionId},
-};
-use tokio::sync::Semaphore;
-
 pub(crate) use self::lease::{leased, restored, stored};
-use self::turns::Turns;
+use self::{crowd::Crowd, turns::Turns};
 use crate::{
     clock,
     issuer::{self, Client, Http, Outcome, Unreachable},
     store::{Record, Slot, Store, StoreError},
 };
-
-/// So many exchanges at once are enough, also when ten thousand sessions want one.
-const AT_ONCE: usize = 32;
+use sso_agent_core::{
+    discovery::{Flavor, Metadata},
+    refusal::Refusal,
+    session::RenewError,
+    time::Now,
+    words::{Lease, SessionId},
+};
 
 /// See the module.
 pub(crate) struct Spender {
     store: Arc<dyn Store>,
     http: Http,
     turns: Turns,
-    at_once: Semaphore,
+    crowd: Crowd,
     /// Banked nowhere yet: what an issuer gave while the store would not take it.
     unbanked: Mutex<HashMap<SessionId, Record>>,
 }
@@ -47,13 +44,7 @@ pub(crate) struct Spender {
 impl Spender {
     /// A spender that keeps things in `store`.
     pub(crate) fn new(store: Arc<dyn Store>, http: Http) -> Self {
-        Self {
-            store,
-            http,
-            turns: Turns::default(),
-            at_once: Semaphore::new(AT_ONCE),
-            unbanked: Mutex::default(),
-        }
+        Self { store, http, turns: Turns::default(), crowd: Crowd::default(), unbanked: Mutex::default() }
     }
 
     /// The client that talks to issuers.
@@ -66,18 +57,41 @@ impl Spender {
     /// `report` is called before the session's turn ends, so that reports about one session come in
     /// the order in which things happened to it.
     pub(crate) async fn renew(&self, id: &SessionId, report: impl FnOnce(Result<Arc<Lease>, RenewError>)) {
+        let wanted = clock::now();
         let _turn = self.turns.of(id).await;
-        let Ok(_place) = self.at_once.acquire().await else { return };
-        report(self.spend(id).await);
+        report(self.spend(id, wanted).await);
     }
 
-    async fn spend(&self, id: &SessionId) -> Result<Arc<Lease>, RenewError> {
+    /// Nothing more is spent; what is being spent comes to its end.
+    pub(crate) fn stop(&self) {
+        self.crowd.close();
+    }
+
+    async fn spend(&self, id: &SessionId, wanted: Now) -> Result<Arc<Lease>, RenewError> {
         if let Some(lease) = self.bank_what_is_held(id).await? {
             return Ok(lease);
         }
-        let (mut record, slot) = self.reserve(id).await?;
+        let record = self.record(id).await?;
+        let now = clock::now();
+        let meanwhile = wanted.wall.as_secs() + 1..=now.wall.as_secs();
+        if let Some(lease) = record.lease.as_ref().filter(|lease| meanwhile.contains(&lease.issued_at)) {
+            // Somebody had the turn before us and did what we came for.
+            return Ok(Arc::new(restored(lease, now)));
+        }
+        let busy = |why: &str| RenewError::Unreachable { why: why.to_owned(), retry_after: None };
+        let _place = self.crowd.place(&record.token_endpoint).await.map_err(busy)?;
+        let slot = self.slot(id).await.map_err(|error| RenewError::Store(error.to_string()))?;
+        self.exchange(id, record, slot).await
+    }
+
+    async fn exchange(
+        &self,
+        id: &SessionId,
+        mut record: Record,
+        slot: Box<dyn Slot>,
+    ) -> Result<Arc<Lease>, RenewError> {
         let Some(refresh_token) = record.refresh_token.clone() else {
-            return Err(RenewError::Store("there is no refresh token on record".to_owned()));
+            return Err(RenewError::Gone("there is no refresh token on record".to_owned()));
         };
         let asked = clock::now();
         let outcome =
@@ -111,12 +125,45 @@ impl Spender {
         }
     }
 
-    /// Banks what a sign-in brought; `report` as for [`renew`](Self::renew).
-    pub(crate) async fn sign_in(&self, record: Record, report: impl FnOnce(Result<(), StoreError>)) {
+    /// Banks what a sign-in brought, then finds out whose it is if nobody said; `report` as for
+    /// [`renew`](Self::renew).
+    pub(crate) async fn sign_in(
+        &self,
+        record: Record,
+        user: impl Future<Output = Option<String>>,
+        report: impl FnOnce(Result<Option<String>, StoreError>),
+    ) {
         let id = SessionId::named(&record.id);
         let _turn = self.turns.of(&id).await;
         self.held().remove(&id);
-        report(self.in_store(move |store| store.put(&record)).await);
+        report(self.keep(record, user).await);
+    }
+
+    async fn keep(
+        &self,
+        mut record: Record,
+        user: impl Future<Output = Option<String>>,
+    ) -> Result<Option<String>, StoreError> {
+        let kept = record.clone();
+        self.in_store(move |store| store.put(&kept)).await?;
+        if record.user.is_none() {
+            record.user = user.await;
+            let named = record.clone();
+            if let Err(error) = self.in_store(move |store| store.put(&named)).await {
+                tracing::warn!(session = record.id, %error, "whose session it is could not be noted");
+            }
+        }
+        Ok(record.user)
+    }
+
+    /// Tries once more to bank what the store would not take.
+    pub(crate) async fn bank_all(&self) {
+        let held: Vec<(SessionId, Record)> = self.held().drain().collect();
+        for (id, record) in held {
+            if let Err(error) = self.in_store(move |store| store.put(&record)).await {
+                tracing::error!(session = %id, %error, "a refresh token could not be kept: sign in again");
+            }
+        }
     }
 
     /// Removes what is stored of a session, then tells the issuer (RFC 7009); whether it agreed.
@@ -154,12 +201,11 @@ impl Spender {
         Ok(lease.filter(|lease| !lease.expires.is_over(clock::now())).map(Arc::new))
     }
 
-    async fn reserve(&self, id: &SessionId) -> Result<(Record, Box<dyn Slot>), RenewError> {
+    async fn record(&self, id: &SessionId) -> Result<Record, RenewError> {
         let name = id.to_string();
-        let both = self.in_store(move |store| Ok((store.load(&name)?, store.reserve(&name)?)));
-        match both.await {
-            Ok((Some(record), slot)) => Ok((record, slot)),
-            Ok((None, _)) => Err(RenewError::Store("the session is no longer on record".to_owned())),
+        match self.in_store(move |store| store.load(&name)).await {
+            Ok(Some(record)) => Ok(record),
+            Ok(None) => Err(RenewError::Gone("the session is no longer on record".to_owned())),
             Err(error) => Err(RenewError::Store(error.to_string())),
         }
     }

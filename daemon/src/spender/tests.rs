@@ -186,3 +186,35 @@ async fn an_issuer_that_cannot_be_told_keeps_nobody_signed_in() {
     assert_eq!(spender.forget(&SessionId::named(ID)).await, Ok(false));
     assert!(store.load(ID).unwrap().is_none());
 }
+
+#[tokio::test]
+async fn who_waited_for_a_turn_takes_what_the_one_before_brought() {
+    let issuer = rotating().await;
+    let (spender, store) = spender(&issuer);
+    let now = clock::now();
+    let mut record = store.record();
+    if let Some(lease) = &mut record.lease {
+        lease.issued_at = now.wall.as_secs();
+        lease.expires_at = now.wall.as_secs() + 3600;
+    }
+    store.put(&record).unwrap();
+    let wanted = Now { wall: now.wall - std::time::Duration::from_secs(5), ..now };
+    let lease = spender.spend(&SessionId::named(ID), wanted).await.unwrap();
+    assert_eq!(lease.access_token.expose_secret(), "canary-access-token");
+    assert!(issuer.heard().is_empty());
+    assert!(spender.spend(&SessionId::named(ID), now).await.is_ok());
+    assert_eq!(issuer.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_held_is_banked_when_the_agent_stops_and_nothing_more_is_spent() {
+    let issuer = rotating().await;
+    let (spender, store) = spender(&issuer);
+    store.no_commit.store(1, Ordering::Relaxed);
+    assert!(renew(&spender).await.is_err());
+    spender.stop();
+    spender.bank_all().await;
+    assert_eq!(store.refresh_token(), "rt-1");
+    assert!(matches!(renew(&spender).await, Err(RenewError::Unreachable { .. })));
+    assert_eq!(issuer.heard().len(), 1);
+}

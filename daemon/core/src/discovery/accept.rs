@@ -47,20 +47,32 @@ pub fn accept(host: &Host, source: &Source, document: Document) -> Result<Metada
             Flavor::Databricks if !is_ours(host, &address) => {
                 Err(Unacceptable::Foreign(field, clean(&value)))
             }
-            Flavor::Databricks | Flavor::Generic => Ok(address.into()),
+            Flavor::Databricks | Flavor::Generic => Ok(String::from(address)),
         }
     };
-    let optional = |value: Option<String>| safe(host, "", &value?).ok().map(String::from);
     let methods = document.code_challenge_methods_supported;
     if methods.as_ref().is_some_and(|methods| !methods.iter().any(|method| method == "S256")) {
         return Err(Unacceptable::NoS256);
     }
+    let issuer = issuer(host, source, document.issuer)?;
+    let authorization_endpoint = required("authorization_endpoint", document.authorization_endpoint)?;
+    let token_endpoint = required("token_endpoint", document.token_endpoint)?;
+    let together = |address: &str| match source.flavor {
+        Flavor::Databricks => same_origin(address, &token_endpoint),
+        Flavor::Generic => true,
+    };
+    if !together(&authorization_endpoint) {
+        return Err(Unacceptable::Foreign("authorization_endpoint", clean(&authorization_endpoint)));
+    }
+    let optional = |value: Option<String>| {
+        safe(host, "", &value?).ok().map(String::from).filter(|address| together(address))
+    };
     Ok(Metadata {
-        issuer: issuer(host, source, document.issuer)?,
-        authorization_endpoint: required("authorization_endpoint", document.authorization_endpoint)?,
-        token_endpoint: required("token_endpoint", document.token_endpoint)?,
+        issuer,
         revocation_endpoint: optional(document.revocation_endpoint),
         userinfo_endpoint: optional(document.userinfo_endpoint),
+        authorization_endpoint,
+        token_endpoint,
         iss_parameter_supported: document.authorization_response_iss_parameter_supported.unwrap_or(false),
         scopes: document.scopes_supported,
         grant_types: document.grant_types_supported,
@@ -104,13 +116,21 @@ fn safe(host: &Host, field: &'static str, value: &str) -> Result<Url, Unacceptab
     if scheme && bare && url.has_host() { Ok(url) } else { Err(refused()) }
 }
 
-/// Whether a Databricks host may send us there: to itself, under any of this machine's names, or to another of Databricks' hosts.
+/// Whether two addresses are at the same server. The stock client is known to every Databricks host, so
+/// a code that one of them gives must not go to anybody else (RFC 9700, 4.4).
+fn same_origin(one: &str, other: &str) -> bool {
+    matches!((Url::parse(one), Url::parse(other)), (Ok(one), Ok(other)) if one.origin() == other.origin())
+}
+
+/// Whether a host may send us there: to itself, under any of this machine's names, or, from one
+/// Databricks host, to another.
 fn is_ours(host: &Host, address: &Url) -> bool {
     let own = Url::parse(host.url())
         .is_ok_and(|own| own.host_str() == address.host_str() || (is_loopback(&own) && is_loopback(address)));
     // The account is asked for by the name alone, and any will do to ask for the cloud.
     let cloud = || Host::parse(address.as_str(), Some("any")).is_ok_and(|other| other.cloud().is_some());
-    own || cloud() || address.host_str().is_some_and(|name| name.ends_with(".databricks.com"))
+    let theirs = || cloud() || address.host_str().is_some_and(|name| name.ends_with(".databricks.com"));
+    own || host.cloud().is_some() && theirs()
 }
 
 #[cfg(test)]
@@ -159,14 +179,44 @@ mod tests {
             format!("{console}/oidc/accounts/acc-1/.well-known/oauth-authorization-server")
         );
         assert_eq!(
-            url("https://data.example.com", "https://dbc-1.cloud.databricks.com/oidc"),
-            "https://dbc-1.cloud.databricks.com/oidc/.well-known/oauth-authorization-server"
+            url("https://data.example.com", "https://data.example.com/oidc"),
+            "https://data.example.com/oidc/.well-known/oauth-authorization-server"
         );
         assert_eq!(
             url("http://127.0.0.1:1", "http://localhost:1/oidc"),
             "http://localhost:1/oidc/.well-known/oauth-authorization-server"
         );
         assert_eq!(root(&host(WORKSPACE), &HostConfig::default()), Ok(None));
+    }
+
+    /// Every Databricks host knows the stock client, so a code of one must not go to anybody else.
+    #[test]
+    fn a_host_cannot_send_us_to_databricks_and_have_the_code_sent_to_itself() {
+        let workspace = Document {
+            authorization_endpoint: Some(format!("{WORKSPACE}/oidc/v1/authorize")),
+            ..document("https://evil.example/oidc")
+        };
+        let evil = Source {
+            url: "https://evil.example/oidc/.well-known/oauth-authorization-server".into(),
+            issuer: "https://evil.example/oidc".into(),
+            flavor: Flavor::Databricks,
+        };
+        let refused = accept(&host("https://evil.example"), &evil, workspace);
+        assert!(matches!(refused, Err(Unacceptable::Foreign("authorization_endpoint", _))), "{refused:?}");
+        let config = HostConfig { oidc_endpoint: Some(format!("{WORKSPACE}/oidc")), account_id: None };
+        assert!(matches!(root(&host("https://evil.example"), &config), Err(Unacceptable::Foreign(..))));
+    }
+
+    #[test]
+    fn a_refresh_token_is_revoked_where_it_is_spent_or_nowhere() {
+        let elsewhere = Document {
+            revocation_endpoint: Some("https://evil.example/revoke".into()),
+            userinfo_endpoint: Some(format!("{WORKSPACE}/oidc/v1/userinfo")),
+            ..document(&format!("{WORKSPACE}/oidc"))
+        };
+        let accepted = accept(&host(WORKSPACE), &last_source(WORKSPACE), elsewhere).unwrap();
+        assert_eq!(accepted.revocation_endpoint, None);
+        assert!(accepted.userinfo_endpoint.is_some());
     }
 
     #[test]

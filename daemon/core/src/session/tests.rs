@@ -102,7 +102,7 @@ fn while_renewing_fails_a_valid_token_goes_on_being_served() {
     assert_eq!(answers(&session.ask(waiter(1, 2402, 30), at(2402))), [(1, Ok("one".into()))]);
     let mut forced = waiter(2, 2402, 30);
     forced.need.fresh = true;
-    assert_eq!(answers(&session.ask(forced, at(2402))), [(2, Ok("one".into()))]);
+    assert_eq!(answers(&session.ask(forced, at(2402))), [], "who insists on a new one waits for it");
     assert!(attempt(&session.wake(at(2404))).is_some(), "and it is tried again");
 }
 
@@ -258,4 +258,30 @@ fn who_asks_for_no_certain_time_gets_what_is_left_while_renewing_fails() {
     let wants = session.ask(waiter(2, 3590, 30), at(3590));
     assert!(matches!(answers(&wants)[..], [(2, Err(Refusal::Unavailable { .. }))]));
     assert!(matches!(answers(&session.ask(easy, at(3600)))[..], [(1, Err(Refusal::Unavailable { .. }))]));
+}
+
+#[test]
+fn a_new_token_that_is_no_better_is_not_replaced_at_once() {
+    let mut session = signed_in();
+    let mut refused = waiter(1, 10, 300);
+    refused.need.not = Some("one".into());
+    let begun = attempt(&session.ask(refused, at(10))).unwrap();
+    let mut wants = session.renewed(begun, Ok(lease("one", 11, 3600)), at(11));
+    let mut pauses = Vec::new();
+    for _ in 0..4 {
+        assert_eq!((attempt(&wants), answers(&wants)), (None, vec![]));
+        pauses.push(session.wake_at(at(11)).unwrap().left(at(11)));
+        let begun = attempt(&session.wake(at(100))).unwrap();
+        wants = session.renewed(begun, Ok(lease("one", 11, 3600)), at(11));
+    }
+    assert!(pauses[0] >= Duration::from_millis(800) && pauses[3] >= Duration::from_secs(4), "{pauses:?}");
+}
+
+#[test]
+fn with_nothing_to_renew_it_the_session_ends() {
+    let mut session = signed_in();
+    let begun = attempt(&session.wake(at(2400))).unwrap();
+    let wants = session.renewed(begun, Err(RenewError::Gone("no record".into())), at(2401));
+    assert!(matches!(wants[..], [Want::Tell(Notice::LoginRequired)]));
+    assert_eq!(session.doing(at(2401)), Doing::LoginRequired);
 }
