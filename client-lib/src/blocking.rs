@@ -192,7 +192,7 @@ impl Agent {
 ///
 /// # fn main() -> Result<(), sso_agent_client::Error> {
 /// for event in Agent::connect()?.subscribe([EventKind::SessionLoginRequired])? {
-///     println!("{} needs a sign-in", event?.session);
+///     println!("{} needs a sign-in", event?.session.unwrap_or_default());
 /// }
 /// # Ok(())
 /// # }

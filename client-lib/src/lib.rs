@@ -41,3 +41,8 @@ pub use sso_agent_proto as proto;
 
 /// What a client's call gives.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// Compiles the Rust of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -247,8 +247,10 @@ impl Driver {
     }
 
     fn invite(&self, id: LoginId, ticket: Ticket) {
-        if let Some(url) = self.logins.get(&id).and_then(|login| login.links.issue()) {
-            self.news(ticket, LoginNews::Authorize(url));
+        match self.logins.get(&id).and_then(|login| login.links.issue()) {
+            Some(url) => self.news(ticket, LoginNews::Authorize(url)),
+            // Too many have one already: this one just waits with them.
+            None => self.news(ticket, LoginNews::Step(Step::Waiting)),
         }
     }
 
@@ -282,6 +284,10 @@ impl Driver {
                 tracing::warn!(session = %id, ?kind, error, "session in trouble");
             }
         }
-        self.handle.tell(events::Event { kind, session: id.to_string(), at: clock::timestamp(now.wall) });
+        self.handle.tell(events::Event {
+            kind,
+            session: Some(id.to_string()),
+            at: clock::timestamp(now.wall),
+        });
     }
 }

@@ -20,7 +20,9 @@ fn wish(name: &str) -> String {
 }
 
 fn filter(level: &str) -> EnvFilter {
-    let level: LevelFilter = level.parse().unwrap_or(LevelFilter::INFO);
+    // An empty text would be read as `error`.
+    let level = Some(level).filter(|level| !level.is_empty()).and_then(|level| level.parse().ok());
+    let level: LevelFilter = level.unwrap_or(LevelFilter::INFO);
     let directives = OURS.map(|module| format!("{module}={level}")).join(",");
     EnvFilter::new(format!("warn,{directives}"))
 }
@@ -46,5 +48,6 @@ mod tests {
             let filter = filter(level).to_string();
             assert!(filter.contains("warn") && !filter.contains("hyper"), "{filter}");
         }
+        assert!(filter("").to_string().contains("sso_agent=info"));
     }
 }

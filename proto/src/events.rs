@@ -21,6 +21,15 @@ pub enum EventKind {
     /// A refresh failed and will be tried again.
     #[serde(rename = "session.retrying")]
     SessionRetrying,
+    /// The agent hands out no more tokens until it is unlocked.
+    #[serde(rename = "agent.locked")]
+    AgentLocked,
+    /// New settings are in force.
+    #[serde(rename = "config.reloaded")]
+    ConfigReloaded,
+    /// New settings cannot be used; the old ones stay.
+    #[serde(rename = "config.invalid")]
+    ConfigInvalid,
 }
 
 /// Which events are wanted; all of them when empty.
@@ -37,8 +46,9 @@ pub struct Subscribe {
 pub struct Event {
     /// What happened.
     pub kind: EventKind,
-    /// To which session.
-    pub session: String,
+    /// To which session, if to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
     /// When.
     pub at: Timestamp,
 }

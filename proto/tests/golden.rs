@@ -1,6 +1,6 @@
 //! Every message that goes over the wire, pinned: a change here breaks clients.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use std::{fs, path::PathBuf};
 

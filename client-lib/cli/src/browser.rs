@@ -14,6 +14,13 @@ pub(crate) fn open(address: &str) -> bool {
     webbrowser::open_browser_with_options(Browser::Default, url.as_str(), &quietly).is_ok()
 }
 
+/// Says whether there seems to be one, and opens nothing.
+pub(crate) fn is_there() -> bool {
+    let mut only_looking = BrowserOptions::new();
+    only_looking.with_dry_run(true).with_suppress_output(true);
+    webbrowser::open_browser_with_options(Browser::Default, "http://127.0.0.1/", &only_looking).is_ok()
+}
+
 /// `https`, or `http` to this machine.
 fn checked(address: &str) -> Option<Url> {
     if address.chars().any(|c| c.is_control() || c.is_whitespace()) {

@@ -245,6 +245,38 @@ fn signing_out_says_what_became_of_each_session() {
 }
 
 #[test]
+fn a_doctor_fails_only_for_what_does_not_work() {
+    let with = |unreadable: Value| {
+        let info = json!({
+            "version": env!("CARGO_PKG_VERSION"), "protocol": 1, "pid": 7, "started_at": "2026-01-01T00:00:00Z",
+            "sessions": 0, "locked": false, "methods": [], "key": "file", "unreadable": unreadable,
+        });
+        let fake = Fake::answering(move |method| {
+            Ok(if method == "agent.info" { info.clone() } else { json!({"sessions": []}) })
+        });
+        let state = fake.folder.path().join("state");
+        let output = fake.sso(&["doctor", "--json"]).env("SSO_AGENT_STATE", &state).output();
+        assert!(!state.exists(), "it only looks");
+        Ran::from(output.expect("sso runs"))
+    };
+    let lived_with = with(json!([]));
+    assert_eq!((lived_with.code, lived_with.stderr.as_str()), (Some(0), ""));
+    assert!(lived_with.stdout.contains("protects copies and backups, not the account"));
+    let lost = with(json!(["sessions/x: of a newer version"]));
+    assert_eq!(lost.code, Some(1));
+    assert!(lost.stdout.contains("not loaded: sessions/x: of a newer version"));
+}
+
+#[test]
+fn to_sign_out_where_nobody_is_signed_in_is_an_unknown_host() {
+    let fake = Fake::answering(|method| {
+        let kind = if method == "session.logout" { "unknown_host" } else { "login_required" };
+        Err(json!({"code": -32000, "message": "m", "data": {"kind": kind, "hint": "h"}}))
+    });
+    assert_eq!(fake.run(&["logout", "h"]).code, Some(7));
+}
+
+#[test]
 fn a_command_gets_the_token_and_its_code_is_ours() {
     let fake = Fake::well();
     let show =

@@ -11,7 +11,7 @@ use std::{
 
 use crate::random;
 
-/// How many links one sign-in may hand out.
+/// How many links into one sign-in may be unused.
 const MOST: usize = 64;
 
 /// The links into one sign-in. Cheap to clone.
@@ -22,7 +22,8 @@ pub(crate) struct Links(Arc<Mutex<Open>>);
 struct Open {
     /// Where the listener is, and where the links lead to; absent until both are known.
     leads: Option<(String, String)>,
-    unused: HashMap<String, bool>,
+    /// Whether each is still good.
+    links: HashMap<String, bool>,
 }
 
 /// What a link is good for.
@@ -51,18 +52,18 @@ impl Links {
         let (origin, _) = open.leads.as_ref()?;
         let nonce = random::name();
         let url = format!("{origin}{START}{nonce}");
-        if open.unused.len() >= MOST {
+        if open.links.values().filter(|unused| **unused).count() >= MOST {
             return None;
         }
-        open.unused.insert(nonce, true);
+        open.links.insert(nonce, true);
         Some(url)
     }
 
     /// Uses a link up.
     pub(crate) fn follow(&self, nonce: &str) -> Followed {
         let mut open = self.lock();
-        let Open { leads, unused } = &mut *open;
-        match (leads, unused.get_mut(nonce)) {
+        let Open { leads, links } = &mut *open;
+        match (leads, links.get_mut(nonce)) {
             (Some((_, to)), Some(unused @ true)) => {
                 *unused = false;
                 Followed::To(to.clone())

@@ -11,7 +11,7 @@ use oauth2::{
     basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse},
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use sso_agent_core::discovery::Metadata;
+use sso_agent_core::{discovery::Metadata, refusal::OAuthError};
 
 use super::{
     answer::Answer,
@@ -61,7 +61,7 @@ pub(crate) async fn exchange_code(
         .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose_secret().to_owned()))
         .request_async(&recorder)
         .await;
-    recorder.judge(Asked::ByCode, answer.ok())
+    without(recorder.judge(Asked::ByCode, answer.ok()), &[Some(code), Some(verifier), client.secret.as_ref()])
 }
 
 /// Trades a refresh token for new tokens (RFC 6749, 6), with the scopes that it has.
@@ -77,7 +77,34 @@ pub(crate) async fn refresh(
     let recorder = Recorder::new(http);
     let token = RefreshToken::new(refresh_token.expose_secret().to_owned());
     let answer = oauth.exchange_refresh_token(&token).request_async(&recorder).await;
-    recorder.judge(Asked::ByRefreshToken, answer.ok())
+    without(
+        recorder.judge(Asked::ByRefreshToken, answer.ok()),
+        &[Some(refresh_token), client.secret.as_ref()],
+    )
+}
+
+/// Takes back out what an issuer repeats of the request: its words go into logs and on screens.
+fn without(outcome: Outcome, sent: &[Option<&SecretString>]) -> Outcome {
+    let repeats = |text: &str| {
+        sent.iter().flatten().any(|secret| {
+            let secret = secret.expose_secret();
+            let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+            !secret.is_empty() && (text.contains(secret) || text.contains(&encoded))
+        })
+    };
+    let mend = |said: OAuthError| OAuthError {
+        error: if repeats(&said.error) { "an error that repeats the request".to_owned() } else { said.error },
+        description: said.description.filter(|text| !repeats(text)),
+    };
+    match outcome {
+        Outcome::Rejected(said) => Outcome::Rejected(mend(said)),
+        Outcome::Refused(said) => Outcome::Refused(mend(said)),
+        Outcome::Unreachable(mut found) if repeats(&found.why) => {
+            found.why = "the issuer repeated the request".to_owned();
+            Outcome::Unreachable(found)
+        }
+        outcome @ (Outcome::Granted(_) | Outcome::Unreachable(_)) => outcome,
+    }
 }
 
 type OAuth = oauth2::Client<
@@ -267,5 +294,22 @@ mod tests {
         let Outcome::Unreachable(found) = task.await.unwrap() else { panic!() };
         assert_eq!(found.sent, Sent::Maybe);
         assert!(!found.why.contains("r1"), "{}", found.why);
+    }
+
+    #[tokio::test]
+    async fn an_issuer_that_repeats_the_request_puts_no_secret_on_a_screen() {
+        for status in [400, 503] {
+            let fake = Fake::new(move |request| {
+                let sent = request.split("\r\n\r\n").nth(1).unwrap_or_default().replace('"', "");
+                json(
+                    status,
+                    &format!(r#"{{"error":"invalid_grant","error_description":"bad request: {sent}"}}"#),
+                )
+            })
+            .await;
+            let found =
+                refresh(&Http::new(), &metadata(&fake.url("")), &public(), &"a+b/CANARY".into()).await;
+            assert!(!format!("{found:?}").contains("CANARY"), "{found:?}");
+        }
     }
 }

@@ -104,6 +104,11 @@ impl SealedFiles {
 
     /// Moves what is in the way of a new record, and cannot be read, to a name of its own.
     fn set_aside(&self, path: &Path) -> Result<(), StoreError> {
+        if let Err(cause) = files::read(path)
+            && cause.raw_os_error().is_some_and(passes)
+        {
+            return Err(StoreError::at(path, cause));
+        }
         let Err(unreadable) = self.read(path) else { return Ok(()) };
         let aside = asides(path).find(|aside| aside.symlink_metadata().is_err()).unwrap_or_default();
         fs::rename(path, &aside).map_err(|cause| StoreError::at(path, cause))?;
@@ -178,6 +183,21 @@ impl Slot for Room {
         self.store.set_aside(&self.path)?;
         self.draft.finish(&self.path, &sealed).map_err(failed)
     }
+}
+
+/// Whether a failure says nothing about the file: there were no descriptors, no memory, a sick disk.
+#[cfg(unix)]
+fn passes(code: i32) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO, Errno::INTR]
+        .iter()
+        .any(|no| no.raw_os_error() == code)
+}
+
+/// Nothing is known of the codes here.
+#[cfg(not(unix))]
+fn passes(_: i32) -> bool {
+    false
 }
 
 /// What people recognize of the id, and enough of its hash to be its alone.

@@ -1,1 +1,60 @@
-fn main() {}
+//! `cargo xtask test`: everything that a change has to pass, on a fresh clone, with no question asked.
+//! `cargo xtask bench`: the figures.
+//!
+//! What the end-to-end tests need from outside Rust is fetched by the step `parts`; where that cannot be
+//! had, the steps that need it say so, and the run does not end in success unless it was asked to do
+//! without (`--quick`).
+
+mod bench;
+mod parts;
+mod steps;
+mod tally;
+mod workspace;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask test [--quick] [--step NAME]... [--list]
+       cargo xtask bench [ARGS]...
+
+  --quick      only what needs nothing but Rust
+  --step NAME  only this step; may be given more than once
+  --list       name the steps and stop";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let done = match args.split_first() {
+        Some((verb, rest)) if verb == "test" => test(rest),
+        Some((verb, rest)) if verb == "bench" => bench::run(rest).map(|()| true),
+        _ => usage(),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn test(args: &[String]) -> anyhow::Result<bool> {
+    let mut plan = steps::Plan::default();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--quick" => plan.quick = true,
+            "--step" => plan.only.push(args.next().ok_or_else(|| anyhow::anyhow!(USAGE))?.clone()),
+            "--list" => {
+                println!("{}", steps::names().join("\n"));
+                return Ok(true);
+            }
+            _ => return usage(),
+        }
+    }
+    steps::run(&plan)
+}
+
+fn usage() -> anyhow::Result<bool> {
+    anyhow::bail!(USAGE)
+}

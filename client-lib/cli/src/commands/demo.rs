@@ -163,7 +163,10 @@ fn wait_for_refresh(events: Events) -> Result<(), Failure> {
     for event in events {
         match event?.kind {
             EventKind::TokenRefreshed => return Ok(()),
-            EventKind::SessionAdded => {}
+            EventKind::SessionAdded
+            | EventKind::AgentLocked
+            | EventKind::ConfigReloaded
+            | EventKind::ConfigInvalid => {}
             EventKind::SessionRemoved | EventKind::SessionLoginRequired | EventKind::SessionRetrying => break,
         }
     }

@@ -2,8 +2,12 @@
 
 use serde::Serialize;
 use sso_agent_client::{
+    Error,
     blocking::Agent,
-    proto::session::{Session, Target},
+    proto::{
+        fault::Kind,
+        session::{Session, Target},
+    },
 };
 
 use crate::{
@@ -28,8 +32,7 @@ pub(super) fn run(args: args::Logout, output: &Output) -> Result<(), Failure> {
     let sessions = if args.all {
         agent.sessions()?
     } else {
-        let target = Target { host: args.host, label: args.label, ..Target::default() };
-        vec![agent.session(target)?]
+        vec![find(&mut agent, Target { host: args.host, label: args.label, ..Target::default() })?]
     };
     let mut all = All { sessions: Vec::new() };
     for Session { id, .. } in sessions {
@@ -38,6 +41,14 @@ pub(super) fn run(args: args::Logout, output: &Output) -> Result<(), Failure> {
         all.sessions.push(Ended { session: id, revoked });
     }
     output.result(&all, || words(&all))
+}
+
+/// Where nobody is signed in, a sign-in is not what helps: the refusal of a logout says so.
+fn find(agent: &mut Agent, target: Target) -> Result<Session, Error> {
+    agent.session(target.clone()).map_err(|error| match error.kind() {
+        Some(Kind::LoginRequired) => agent.logout(target).err().unwrap_or(error),
+        _ => error,
+    })
 }
 
 fn words(all: &All) -> String {

@@ -3,6 +3,7 @@
 mod agent;
 #[cfg(feature = "demo")]
 mod demo;
+mod doctor;
 mod exec;
 mod login;
 mod logout;
@@ -26,6 +27,7 @@ pub(crate) fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Logout(args) => logout::run(args, output),
         Command::Exec(args) => exec::run(args, output),
         Command::Agent(command) => agent::run(command, output),
+        Command::Doctor => doctor::run(output),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args, output),
         Command::Completions(args) => pages::completions(&args, output),

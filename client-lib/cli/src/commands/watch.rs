@@ -48,7 +48,7 @@ pub(super) fn run(mut agent: Agent, host: Option<String>, output: &Output) -> Re
 fn print(events: Events, only: Option<&str>, output: &Output) -> Result<(), Failure> {
     for event in events {
         let event = event?;
-        if only.is_none_or(|id| id == event.session) {
+        if only.is_none_or(|id| event.session.as_deref() == Some(id)) {
             output.row(&event, || line(&event))?;
         }
     }
@@ -57,5 +57,10 @@ fn print(events: Events, only: Option<&str>, output: &Output) -> Result<(), Fail
 
 fn line(event: &Event) -> String {
     let kind = serde_json::to_value(event.kind).unwrap_or_default();
-    format!("{} {} {}", event.at, kind.as_str().unwrap_or_default(), clean(&event.session))
+    format!(
+        "{} {} {}",
+        event.at,
+        kind.as_str().unwrap_or_default(),
+        clean(event.session.as_deref().unwrap_or_default())
+    )
 }

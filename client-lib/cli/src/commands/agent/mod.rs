@@ -2,8 +2,8 @@
 
 mod install;
 mod logs;
-mod systemd;
-mod units;
+pub(super) mod systemd;
+pub(super) mod units;
 
 use std::time::{Duration, Instant};
 

@@ -12,10 +12,10 @@ use crate::{exit::Failure, output::clean};
 
 /// A user manager that answers.
 #[derive(Debug)]
-pub(super) struct Manager(());
+pub(in crate::commands) struct Manager(());
 
 impl Manager {
-    pub(super) fn find() -> Option<Self> {
+    pub(in crate::commands) fn find() -> Option<Self> {
         let answers = cfg!(target_os = "linux") && succeeds(systemctl().args(["show", "--property=Version"]));
         answers.then_some(Self(()))
     }
@@ -28,6 +28,11 @@ impl Manager {
             return None;
         }
         Self::find().filter(|_| succeeds(systemctl().args(["cat", units::SOCKET])))
+    }
+
+    /// Whether the answer to a question such as `is-active` is yes.
+    pub(in crate::commands) fn agrees(&self, question: &[&str]) -> bool {
+        succeeds(systemctl().args(question))
     }
 
     pub(super) fn run(&self, args: &[&str]) -> Result<(), Failure> {

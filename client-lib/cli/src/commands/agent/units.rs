@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-pub(super) const SERVICE: &str = "sso-agent.service";
-pub(super) const SOCKET: &str = "sso-agent.socket";
+pub(in crate::commands) const SERVICE: &str = "sso-agent.service";
+pub(in crate::commands) const SOCKET: &str = "sso-agent.socket";
 pub(super) const DROP_INS: &str = "sso-agent.service.d";
-pub(super) const HARDENING: &str = "sso-agent.service.d/hardening.conf";
+pub(in crate::commands) const HARDENING: &str = "sso-agent.service.d/hardening.conf";
 
 const SERVICE_TEXT: &str = include_str!("../../../../../systemd/sso-agent.service");
 const SOCKET_TEXT: &str = include_str!("../../../../../systemd/sso-agent.socket");
@@ -16,27 +16,40 @@ const START: &str = "ExecStart=";
 
 /// One file below the unit folder.
 #[derive(Debug)]
-pub(super) struct Unit {
-    pub(super) name: &'static str,
-    pub(super) text: String,
+pub(in crate::commands) struct Unit {
+    pub(in crate::commands) name: &'static str,
+    pub(in crate::commands) text: String,
 }
 
 /// The units themselves, without the drop-in.
-pub(super) fn units(program: &Path) -> [Unit; 2] {
+pub(in crate::commands) fn units(program: &Path) -> [Unit; 2] {
     [Unit { name: SERVICE, text: service(program) }, Unit { name: SOCKET, text: SOCKET_TEXT.to_owned() }]
 }
 
 /// What needs user namespaces.
-pub(super) fn hardening() -> Unit {
+pub(in crate::commands) fn hardening() -> Unit {
     Unit { name: HARDENING, text: HARDENING_TEXT.to_owned() }
 }
 
 /// Where a user's units are.
-pub(super) fn folder(var: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+pub(in crate::commands) fn folder(var: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     let chosen = var("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
     let config =
         chosen.or_else(|| directories::BaseDirs::new().map(|user| user.home_dir().join(".config")))?;
     Some(config.join("systemd/user"))
+}
+
+/// What an installed service runs: the path that [`units`] put into it, or that of a unit put there by hand.
+pub(in crate::commands) fn program(service: &str) -> Option<PathBuf> {
+    let command = service.lines().find_map(|line| line.strip_prefix(START))?;
+    let path = match command.strip_prefix('"') {
+        Some(quoted) => unquoted(quoted.rsplit_once('"')?.0),
+        None => command.split_whitespace().next()?.to_owned(),
+    };
+    match path.strip_prefix("%h/") {
+        Some(below) => Some(directories::BaseDirs::new()?.home_dir().join(below)),
+        None => Some(path.into()),
+    }
 }
 
 fn service(program: &Path) -> String {
@@ -55,6 +68,18 @@ fn quoted(path: &str) -> String {
     }
     let escaped = path.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
     format!("\"{escaped}\"")
+}
+
+/// Undoes [`quoted`].
+fn unquoted(text: &str) -> String {
+    let mut path = String::new();
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        // The first of a pair says that the second is meant as it stands.
+        let meant = if "\\%$".contains(c) { rest.next() } else { Some(c) };
+        path.extend(meant);
+    }
+    path
 }
 
 #[cfg(test)]
@@ -78,5 +103,15 @@ mod tests {
         let chosen = |path: &'static str| folder(move |_| Some(path.into()));
         assert_eq!(chosen("/c").unwrap(), Path::new("/c/systemd/user"));
         assert_ne!(chosen("relative").unwrap(), Path::new("relative/systemd/user"));
+    }
+
+    #[test]
+    fn what_a_service_runs_can_be_read_back() {
+        for path in ["/opt/sso/bin/sso-agent", "/home/a b/100%/$x/\\/\"q\"/sso-agent"] {
+            assert_eq!(program(&service(Path::new(path))).as_deref(), Some(Path::new(path)));
+        }
+        let by_hand = program(SERVICE_TEXT).unwrap();
+        assert!(by_hand.is_absolute() && by_hand.ends_with(".cargo/bin/sso-agent"), "{by_hand:?}");
+        assert_eq!(program("[Service]\n"), None);
     }
 }

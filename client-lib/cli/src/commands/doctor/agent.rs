@@ -1,0 +1,151 @@
+//! The agent: whether it answers, whether it is of this version, and how it keeps its sessions.
+
+use jiff::{SignedDuration, Timestamp};
+use sso_agent_client::{
+    Error,
+    blocking::Agent,
+    proto::{
+        PROTOCOL,
+        agent::{Info, Key},
+        places::Places,
+        session::Session,
+    },
+};
+
+use super::Finding;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Clocks are set back by a little all the time.
+const JITTER: SignedDuration = SignedDuration::from_secs(5);
+
+/// What there is to say of the agent, and its sessions.
+pub(super) fn check(places: &Places, now: Timestamp) -> (Vec<Finding>, Vec<Session>) {
+    match ask() {
+        Ok((info, sessions)) => (judge(&info, places, now), sessions),
+        Err(error) => (vec![Finding::fail("agent", error.to_string(), error.hint())], Vec::new()),
+    }
+}
+
+/// Starts no agent: what is to be found is how things are. (A socket of systemd's starts one by itself.)
+fn ask() -> Result<(Info, Vec<Session>), Error> {
+    let mut agent = Agent::connect_running()?;
+    Ok((agent.info()?, agent.sessions()?))
+}
+
+fn judge(info: &Info, places: &Places, now: Timestamp) -> Vec<Finding> {
+    let mut findings = vec![version(info, places)];
+    findings.extend(start(info, now));
+    findings.push(key(info.key, places));
+    findings.extend(info.unreadable.iter().map(|what| {
+        let hint = "nothing of it was changed; where the reason cannot be mended, sign in there again";
+        Finding::fail("records", format!("not loaded: {what}"), hint)
+    }));
+    findings
+}
+
+fn version(info: &Info, places: &Places) -> Finding {
+    let Info { version, protocol, pid, .. } = info;
+    let other = match (*protocol == PROTOCOL, version == VERSION) {
+        (false, _) => format!("the agent speaks protocol {protocol}, this sso {PROTOCOL}"),
+        (true, false) => format!("the agent is of version {version}, this sso of {VERSION}"),
+        (true, true) => {
+            let socket = places.socket.display();
+            return Finding::ok(
+                "agent",
+                format!("version {version}, protocol {protocol}, pid {pid}, at {socket}"),
+            );
+        }
+    };
+    Finding::warn("agent", other, "install both of one version, then run `sso agent restart`")
+}
+
+fn start(info: &Info, now: Timestamp) -> Option<Finding> {
+    (info.started_at.duration_since(now) > JITTER).then(|| {
+        let message = format!("the agent started at {:.0}, which is still to come", info.started_at);
+        Finding::fail("clock", message, "see that the clock is right, then run `sso agent restart`")
+    })
+}
+
+fn key(key: Key, places: &Places) -> Finding {
+    match key {
+        Key::Keyring => Finding::ok("key", "sealed with a key in the keyring"),
+        Key::None => {
+            Finding::ok("key", "nothing is sealed: the agent is ephemeral and keeps nothing on disk")
+        }
+        Key::File => Finding::warn(
+            "key",
+            "sealed with a key file: protects copies and backups, not the account",
+            format!(
+                "to have it in the keyring: unlock that, `sso logout --all`, `sso agent stop`, remove {}, sign in again",
+                places.state.join("key").display()
+            ),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Status, *};
+
+    fn info(changes: serde_json::Value) -> Info {
+        let mut info = serde_json::json!({
+            "version": VERSION, "protocol": PROTOCOL, "pid": 7, "started_at": "2026-01-01T00:00:00Z",
+            "sessions": 0, "locked": false, "methods": [], "key": "keyring", "unreadable": [],
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            info[name] = value.clone();
+        }
+        serde_json::from_value(info).unwrap()
+    }
+
+    fn judged(changes: serde_json::Value) -> Vec<Finding> {
+        let [socket, http_socket, config] = ["/r/agent.sock", "/r/http.sock", "/c"].map(Into::into);
+        let places = Places { socket, http_socket, config, state: "/s".into() };
+        judge(&info(changes), &places, "2026-01-01T00:00:03Z".parse().unwrap())
+    }
+
+    fn worst(findings: &[Finding]) -> (&'static str, Status) {
+        let worst = findings.iter().find(|finding| finding.status != Status::Ok);
+        worst.map_or(("", Status::Ok), |finding| (finding.check, finding.status))
+    }
+
+    #[test]
+    fn an_agent_of_this_version_with_a_keyring_is_well() {
+        let findings = judged(serde_json::json!({}));
+        assert_eq!(worst(&findings), ("", Status::Ok));
+        assert!(findings[0].message.contains("pid 7, at /r/agent.sock"));
+    }
+
+    #[test]
+    fn an_agent_of_another_version_is_to_be_restarted() {
+        for other in [serde_json::json!({"version": "9.9.9"}), serde_json::json!({"protocol": 2})] {
+            let findings = judged(other);
+            assert_eq!(worst(&findings), ("agent", Status::Warn));
+            assert!(findings[0].hint.contains("sso agent restart"));
+        }
+    }
+
+    #[test]
+    fn what_a_key_file_protects_is_said_plainly_and_how_to_do_without() {
+        let findings = judged(serde_json::json!({"key": "file"}));
+        assert_eq!(worst(&findings), ("key", Status::Warn));
+        assert!(findings[1].message.ends_with("protects copies and backups, not the account"));
+        assert!(findings[1].hint.contains("/s/key"));
+    }
+
+    #[test]
+    fn an_agent_that_will_start_tomorrow_means_a_wrong_clock() {
+        let late = serde_json::json!({"started_at": "2026-01-02T00:00:00Z"});
+        assert_eq!(worst(&judged(late)), ("clock", Status::Fail));
+        let a_little = serde_json::json!({"started_at": "2026-01-01T00:00:05Z"});
+        assert_eq!(worst(&judged(a_little)), ("", Status::Ok));
+    }
+
+    #[test]
+    fn every_unreadable_record_is_a_finding_of_its_own() {
+        let findings = judged(serde_json::json!({"unreadable": ["a", "b"]}));
+        assert_eq!(findings.iter().filter(|finding| finding.check == "records").count(), 2);
+        assert_eq!(worst(&findings), ("records", Status::Fail));
+    }
+}

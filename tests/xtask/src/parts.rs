@@ -1,0 +1,140 @@
+//! What the end-to-end tests need from outside Rust, fetched once and kept: a browser, the certified
+//! provider, the Python SDK, and a small system whose first process is systemd.
+
+use crate::workspace::Workspace;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A program, and the Debian package that has it.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("chromium", "chromium"),
+    ("curl", "curl"),
+    ("debootstrap", "debootstrap"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("python3", "python3-venv"),
+    ("setpriv", "util-linux"),
+    ("socat", "socat"),
+    ("strace", "strace"),
+    ("systemd-analyze", "systemd"),
+    ("systemd-nspawn", "systemd-container"),
+];
+
+/// The release in the small system: the first whose user managers have all that our unit asks for.
+const RELEASE: &str = "trixie";
+const SYSTEM: &str = "systemd,dbus,dbus-user-session,libpam-systemd,iproute2";
+
+/// Fetches what is not there yet, and gives what could not be had, in words for a person.
+pub fn fetch(workspace: &Workspace) -> Result<Vec<String>> {
+    let parts = workspace.parts();
+    fs::create_dir_all(&parts)?;
+    let mut missing = Vec::new();
+    if let Err(error) = programs() {
+        missing.push(format!("programs: {error:#}"));
+    }
+    type Fetch = fn(&Workspace, &Path) -> Result<()>;
+    let fetches: [(&str, Fetch); 3] = [
+        ("the OpenID provider (tests/provider)", provider),
+        ("the Databricks SDK for Python (tests/databricks-sdk)", python),
+        ("a system to boot systemd in", system),
+    ];
+    for (what, fetch) in fetches {
+        if let Err(error) = fetch(workspace, &parts) {
+            missing.push(format!("{what}: {error:#}"));
+        }
+    }
+    Ok(missing)
+}
+
+fn programs() -> Result<()> {
+    let absent: Vec<_> = PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).collect();
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = absent.iter().map(|(_, package)| *package).collect();
+    anyhow::ensure!(
+        find("apt-get").is_some() && is_root(),
+        "{} not found; on Debian: apt-get install {}",
+        absent.iter().map(|(program, _)| *program).collect::<Vec<_>>().join(", "),
+        packages.join(" ")
+    );
+    let apt =
+        |args: &[&str]| done(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(args));
+    apt(&["-qq", "update"])?;
+    apt(&[&["-qq", "-y", "--no-install-recommends", "install"], packages.as_slice()].concat())
+}
+
+fn provider(workspace: &Workspace, _: &Path) -> Result<()> {
+    let folder = workspace.root.join("tests/provider");
+    once(
+        &folder.join("node_modules/.fetched"),
+        &fs::read_to_string(folder.join("package-lock.json"))?,
+        || {
+            done(
+                Command::new("npm")
+                    .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+                    .current_dir(&folder),
+            )
+        },
+    )
+}
+
+fn python(workspace: &Workspace, parts: &Path) -> Result<()> {
+    let requirements = workspace.root.join("tests/databricks-sdk/requirements.txt");
+    let venv = parts.join("venv");
+    once(&venv.join(".fetched"), &fs::read_to_string(&requirements)?, || {
+        done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"];
+        done(Command::new(venv.join("bin/python")).args(install).arg(&requirements))
+    })
+}
+
+fn system(_: &Workspace, parts: &Path) -> Result<()> {
+    let root = parts.join("rootfs");
+    once(&root.join(".fetched"), &format!("{RELEASE} {SYSTEM}"), || {
+        anyhow::ensure!(is_root(), "only root can make one: run this as root, or in a machine of its own");
+        if root.exists() {
+            fs::remove_dir_all(&root)?;
+        }
+        let include = format!("--include={SYSTEM}");
+        let args = ["--variant=minbase", &include, RELEASE];
+        done(Command::new("debootstrap").args(args).arg(&root).arg(mirror()).stdout(Stdio::null()))
+    })
+}
+
+/// Runs `fetch` unless `mark` says that it has been done for just this `recipe`.
+fn once(mark: &Path, recipe: &str, fetch: impl FnOnce() -> Result<()>) -> Result<()> {
+    if fs::read_to_string(mark).is_ok_and(|done| done == recipe) {
+        return Ok(());
+    }
+    fetch()?;
+    fs::write(mark, recipe).with_context(|| format!("cannot write {}", mark.display()))
+}
+
+fn done(command: &mut Command) -> Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command.stdin(Stdio::null()).status().with_context(|| format!("cannot run {name}"))?;
+    anyhow::ensure!(status.success(), "{name} ended with {status}");
+    Ok(())
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout == b"0\n")
+}
+
+/// The mirror that this machine's own packages come from.
+fn mirror() -> String {
+    let sources = ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"];
+    let text: String = sources.iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
+    let words = text.lines().filter(|line| line.starts_with("URIs:") || line.starts_with("deb "));
+    let url = words.flat_map(str::split_whitespace).find(|word| word.starts_with("http"));
+    url.unwrap_or("http://deb.debian.org/debian").to_owned()
+}

@@ -1,0 +1,92 @@
+//! Runs one command, shows what it prints, and counts the tests in it.
+
+use anyhow::{Context, Result};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+/// How a step went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Tests that passed; a step without tests counts as one.
+    pub passed: u32,
+    /// Tests that failed.
+    pub failed: u32,
+}
+
+impl Tally {
+    /// One thing that went well, or did not.
+    pub fn one(well: bool) -> Self {
+        Self { passed: u32::from(well), failed: u32::from(!well) }
+    }
+
+    /// Both together.
+    pub fn and(self, other: Self) -> Self {
+        Self { passed: self.passed + other.passed, failed: self.failed + other.failed }
+    }
+
+    /// Reads `test result: ok. 3 passed; 0 failed; …`, which the test harness prints per program.
+    fn of_line(line: &str) -> Option<Self> {
+        let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+        let count = |word: &str| {
+            let part = counts.split("; ").find_map(|part| part.strip_suffix(word))?;
+            part.trim().parse().ok()
+        };
+        Some(Self { passed: count("passed")?, failed: count("failed")? })
+    }
+}
+
+/// Runs `command` to its end, passing its output on.
+///
+/// A command that fails without a failed test, say because it does not compile, counts as one failure.
+pub fn run(command: &mut Command) -> Result<Tally> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run {name}"))?;
+    let stdout = child.stdout.take().context("the child has no stdout")?;
+    let mut counted: Option<Tally> = None;
+    for line in BufReader::new(stdout).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        println!("{line}");
+        if let Some(tally) = Tally::of_line(&line) {
+            counted = Some(counted.unwrap_or_default().and(tally));
+        }
+    }
+    let well = child.wait()?.success();
+    Ok(match counted {
+        Some(tally) if well || tally.failed > 0 => tally,
+        Some(tally) => tally.and(Tally::one(false)),
+        None => Tally::one(well),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Tally, run};
+    use std::process::Command;
+
+    fn sh(script: &str) -> Tally {
+        run(Command::new("sh").args(["-c", script])).expect("sh runs")
+    }
+
+    #[test]
+    fn the_tests_of_all_programs_are_added_up() {
+        let two = "echo 'test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s'
+                   echo 'test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out'; exit 101";
+        assert_eq!(sh(two), Tally { passed: 7, failed: 2 });
+    }
+
+    #[test]
+    fn a_command_without_tests_counts_as_one() {
+        assert_eq!(sh("echo fine"), Tally { passed: 1, failed: 0 });
+        assert_eq!(sh("exit 3"), Tally { passed: 0, failed: 1 });
+    }
+
+    #[test]
+    fn a_program_that_dies_between_tests_is_a_failure() {
+        let died = "echo 'test result: ok. 3 passed; 0 failed; 0 ignored'; exit 101";
+        assert_eq!(sh(died), Tally { passed: 3, failed: 1 });
+    }
+}

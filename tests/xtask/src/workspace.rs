@@ -1,0 +1,85 @@
+//! What cargo knows about this workspace: where it is, where it builds, which tests it has.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// The package whose tests run the programs from outside.
+const END_TO_END: &str = "sso-agent-tests";
+
+/// The workspace as `cargo metadata` describes it.
+pub struct Workspace {
+    /// The folder of the top-level manifest.
+    pub root: PathBuf,
+    /// Where cargo builds.
+    pub target: PathBuf,
+    /// Integration tests of single packages.
+    pub inner_tests: Vec<String>,
+    /// Tests that run the programs from outside.
+    pub end_to_end: Vec<String>,
+}
+
+impl Workspace {
+    /// Asks cargo.
+    pub fn read() -> Result<Self> {
+        let output = cargo()
+            .args(["metadata", "--no-deps", "--format-version", "1"])
+            .stderr(Stdio::inherit())
+            .output()
+            .context("cannot run cargo")?;
+        anyhow::ensure!(output.status.success(), "cargo metadata: {}", output.status);
+        let metadata: Value = serde_json::from_slice(&output.stdout)?;
+        Ok(Self {
+            root: path(&metadata, "workspace_root")?,
+            target: path(&metadata, "target_directory")?,
+            inner_tests: tests(&metadata, |package| package != END_TO_END),
+            end_to_end: tests(&metadata, |package| package == END_TO_END),
+        })
+    }
+
+    /// Where fetched parts are kept between runs.
+    pub fn parts(&self) -> PathBuf {
+        self.target.join("e2e")
+    }
+}
+
+/// The cargo that started us, or the one on the path.
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.stdin(Stdio::null());
+    command
+}
+
+fn path(metadata: &Value, key: &str) -> Result<PathBuf> {
+    metadata[key].as_str().map(PathBuf::from).with_context(|| format!("cargo metadata says no {key}"))
+}
+
+fn tests(metadata: &Value, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let mut names: Vec<String> = packages
+        .filter(|package| package["name"].as_str().is_some_and(&wanted))
+        .flat_map(|package| package["targets"].as_array().into_iter().flatten())
+        .filter(|target| target["kind"].as_array().is_some_and(|kinds| kinds.contains(&"test".into())))
+        .filter_map(|target| target["name"].as_str().map(str::to_owned))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tests;
+    use serde_json::json;
+
+    #[test]
+    fn end_to_end_tests_are_told_from_those_of_single_packages() {
+        let metadata = json!({"packages": [
+            {"name": "sso-agent-proto", "targets": [{"name": "golden", "kind": ["test"]}, {"name": "proto", "kind": ["lib"]}]},
+            {"name": "sso-agent-tests", "targets": [{"name": "login", "kind": ["test"]}, {"name": "herd", "kind": ["test"]}]},
+        ]});
+        assert_eq!(tests(&metadata, |package| package == super::END_TO_END), ["herd", "login"]);
+        assert_eq!(tests(&metadata, |package| package != super::END_TO_END), ["golden"]);
+    }
+}
