@@ -12,6 +12,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::RwLock;
 
 /// A command, the file that has its test, and what there proves it.
 const ELSEWHERE: &[(&str, &str, &str)] = &[
@@ -21,6 +22,9 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("cargo install --locked --path daemon", "tests/tests/readme.rs", "fn the_programs_install()"),
     ("sso agent install", "tests/tests/nspawn.rs", r#"["sso", "agent", "install"]"#),
 ];
+
+/// Installing builds the programs anew, under the feet of whoever runs them.
+static PROGRAMS: RwLock<()> = RwLock::new(());
 
 const WORKSPACE: &str = "adb-1234567890123456.7.azuredatabricks.net";
 const ISSUER: &str = "https://sso.example.com/realms/main";
@@ -85,6 +89,7 @@ fn the_guide_works_from_top_to_bottom() {
     for program in ["socat", "curl"] {
         need!("the README", parts::system(program), "socat or curl is missing");
     }
+    let _programs = PROGRAMS.read();
     let mut sandbox = Sandbox::new();
     let browser = sandbox.path("follow");
     fs::write(&browser, FOLLOW).unwrap();
@@ -105,6 +110,7 @@ fn the_guide_works_from_top_to_bottom() {
 
 #[test]
 fn the_picture_shows_what_the_demo_says() {
+    let _programs = PROGRAMS.read();
     let sandbox = Sandbox::new();
     let demo = sandbox.sso(["demo"]);
     let picture = fs::read_to_string(parts::source().join(".github/demo.svg")).unwrap();
@@ -126,6 +132,7 @@ fn the_picture_shows_what_the_demo_says() {
 fn the_programs_install() {
     let full = std::env::var_os("SSO_TEST_ALL_PARTS");
     need!("installing", full, "it takes a minute, so only a full run does it");
+    let _programs = PROGRAMS.write();
     let sandbox = Sandbox::new();
     let blocks = blocks();
     let commands: Vec<&str> = blocks

@@ -159,7 +159,8 @@ fn end_to_end(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {
     if !plan.quick {
         command.env("SSO_TEST_ALL_PARTS", "1");
     }
-    ran(&mut command)
+    // What they measured is worth reading also when they pass.
+    ran(command.args(["--", "--show-output"]))
 }
 
 fn ran(command: &mut Command) -> Result<Outcome> {

@@ -58,7 +58,7 @@ pub fn accept(host: &Host, source: &Source, document: Document) -> Result<Metada
     let authorization_endpoint = required("authorization_endpoint", document.authorization_endpoint)?;
     let token_endpoint = required("token_endpoint", document.token_endpoint)?;
     let together = |address: &str| match source.flavor {
-        Flavor::Databricks => same_origin(address, &token_endpoint),
+        Flavor::Databricks => same_server(address, &token_endpoint),
         Flavor::Generic => true,
     };
     if !together(&authorization_endpoint) {
@@ -116,10 +116,12 @@ fn safe(host: &Host, field: &'static str, value: &str) -> Result<Url, Unacceptab
     if scheme && bare && url.has_host() { Ok(url) } else { Err(refused()) }
 }
 
-/// Whether two addresses are at the same server. The stock client is known to every Databricks host, so
-/// a code that one of them gives must not go to anybody else (RFC 9700, 4.4).
-fn same_origin(one: &str, other: &str) -> bool {
-    matches!((Url::parse(one), Url::parse(other)), (Ok(one), Ok(other)) if one.origin() == other.origin())
+/// Whether two addresses are at the same server, this machine counting as one. The stock client is
+/// known to every Databricks host, so a code that one of them gives must not go to anybody else
+/// (RFC 9700, 4.4).
+fn same_server(one: &str, other: &str) -> bool {
+    let (Ok(one), Ok(other)) = (Url::parse(one), Url::parse(other)) else { return false };
+    one.origin() == other.origin() || (is_loopback(&one) && is_loopback(&other))
 }
 
 /// Whether a host may send us there: to itself, under any of this machine's names, or, from one

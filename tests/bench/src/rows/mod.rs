@@ -15,7 +15,7 @@ use crate::{
     home::{Home, Server},
     load,
     plan::Plan,
-    proc::{Cores, pin},
+    proc::{Cores, pin, raise_file_limit},
     report::Report,
     stored::Stored,
 };
@@ -48,7 +48,7 @@ pub(crate) fn run(plan: &Plan) -> bool {
         report.note(&format!("there is no row {unknown}, only {}", known.join(", ")));
         return false;
     }
-    let cores = match Cores::find() {
+    let cores = match raise_file_limit().and_then(|()| Cores::find()) {
         Ok(cores) => cores,
         Err(error) => {
             report.note(&format!("not measured: {error:#}"));

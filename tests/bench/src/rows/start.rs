@@ -1,12 +1,15 @@
 //! From nothing to the first token, and how the number of sessions shows later.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::Rig;
 use crate::{
     home::{Home, Server},
     load::{self, Connection},
+    plan::Plan,
+    proc,
     report::{Report, Target},
+    spread::Spread,
     stored::Stored,
 };
 
@@ -31,9 +34,14 @@ pub(super) fn measure(rig: &mut Rig<'_>, report: &Report) -> Result<()> {
         let what = format!("{count} sessions, until the first token");
         report.pair(&what, "ms", &ours.token, ("echo", &floor.token), token)?;
         if count == many {
-            let token = crate::spread::Spread::of(ours.token.iter().copied());
-            let token = token.unwrap_or(crate::spread::Spread::once(f64::NAN));
-            report.figure(&what, "ms", token, Target::AtMost(50.0));
+            let figure = |figures: &[f64]| Spread::of(figures.iter().copied()).context("nothing started");
+            report.figure(&what, "ms", figure(&ours.token)?, Target::AtMost(50.0));
+            report.figure(
+                &format!("{count} sessions, CPU until then"),
+                "ms",
+                figure(&ours.cpu)?,
+                Target::None,
+            );
         }
     }
     let (one, all) = (stored.copy(1)?, stored.copy(many)?);
@@ -54,7 +62,7 @@ pub(super) fn measure(rig: &mut Rig<'_>, report: &Report) -> Result<()> {
     report.pair(&what, "µs", &ours, ("1 session", &floor), Target::AtMost(1.1))
 }
 
-fn first_request(plan: &crate::plan::Plan, stored: &Stored, home: &Home) -> Result<Vec<u8>> {
+fn first_request(plan: &Plan, stored: &Stored, home: &Home) -> Result<Vec<u8>> {
     let server = home.agent(&plan.programs.agent)?;
     let request = stored.requests(&server.socket)?.swap_remove(0);
     server.stop()?;
@@ -65,12 +73,14 @@ fn first_request(plan: &crate::plan::Plan, stored: &Stored, home: &Home) -> Resu
 struct Starts {
     accept: Vec<f64>,
     token: Vec<f64>,
+    cpu: Vec<f64>,
 }
 
 impl Starts {
     fn take(&mut self, server: Server, request: &[u8]) -> Result<()> {
         load::token(&load::ask(&server.socket, request)?)?;
         self.token.push(server.started.elapsed().as_secs_f64() * 1000.0);
+        self.cpu.push(proc::cpu_of_all(server.pid())?.as_secs_f64() * 1000.0);
         self.accept.push(server.to_accept.as_secs_f64() * 1000.0);
         server.stop()
     }
