@@ -2,7 +2,7 @@
 //!
 //! Messages may hold tokens, so what was read is wiped as soon as it has been taken.
 
-use zeroize::{Zeroize as _, Zeroizing};
+use crate::secret::Wiped;
 
 /// The longest message, in bytes without its newline.
 pub const MAX_LINE: usize = 1 << 20;
@@ -15,7 +15,7 @@ pub struct TooLong;
 /// Cuts a stream of bytes into lines.
 #[derive(Default)]
 pub struct Lines {
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: Wiped,
     /// Where the first line that was not taken yet begins.
     start: usize,
     /// Up to where no newline was found.
@@ -64,8 +64,7 @@ impl Lines {
         }
         let left = self.bytes.len() - self.start;
         self.bytes.copy_within(self.start.., 0);
-        self.bytes[left..].zeroize();
-        self.bytes.truncate(left);
+        self.bytes.cut(left);
         self.searched -= self.start;
         self.start = 0;
     }
@@ -76,7 +75,7 @@ impl Lines {
         if needed > self.bytes.capacity() {
             let mut larger = Vec::with_capacity(needed.next_power_of_two());
             larger.extend_from_slice(&self.bytes);
-            self.bytes = Zeroizing::new(larger);
+            self.bytes = larger.into();
         }
     }
 }

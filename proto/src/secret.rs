@@ -3,7 +3,60 @@
 //! `SecretString` has no `Serialize` and no readable `Debug` and is wiped on drop. A field that must
 //! cross the socket says so: `#[serde(with = "secret::on_wire")]`.
 
+use std::ops::{Deref, DerefMut};
+
 use secrecy::SecretString;
+
+/// A buffer that may hold secrets: overwritten before its memory goes back.
+///
+/// `zeroize` writes byte by byte, which would cost more than all else that is done for a request. This
+/// one overwrites at once, and shows the result to [`std::hint::black_box`] so that it is not left out.
+#[derive(Default)]
+pub struct Wiped(Vec<u8>);
+
+impl Wiped {
+    /// Overwrites what is behind `length`, and forgets it.
+    pub fn cut(&mut self, length: usize) {
+        let length = length.min(self.0.len());
+        self.0[length..].fill(0);
+        std::hint::black_box(&self.0);
+        self.0.truncate(length);
+    }
+}
+
+impl From<Vec<u8>> for Wiped {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Deref for Wiped {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for Wiped {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.0.clear();
+        self.0.resize(self.0.capacity(), 0);
+        std::hint::black_box(&self.0);
+    }
+}
+
+impl std::fmt::Debug for Wiped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Wiped({} bytes)", self.0.len())
+    }
+}
 
 /// A secret as a plain JSON string, on the socket.
 pub mod on_wire {
@@ -39,5 +92,21 @@ pub mod on_wire_option {
     /// Takes the secret out of a message, if it is there.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SecretString>, D::Error> {
         Ok(Option::<String>::deserialize(from)?.map(SecretString::from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_off_is_overwritten() {
+        let mut buffer = Wiped::from(b"open secret".to_vec());
+        buffer.cut(5);
+        assert_eq!(buffer.as_slice(), b"open ");
+        let place = buffer.capacity().min(11);
+        buffer.resize(place, b'?');
+        assert!(!String::from_utf8_lossy(&buffer).contains("secret"));
+        assert_eq!(format!("{buffer:?}"), format!("Wiped({place} bytes)"));
     }
 }

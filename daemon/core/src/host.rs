@@ -85,6 +85,9 @@ impl Host {
     /// # Errors
     /// See [`HostError`].
     pub fn parse(typed: &str, account_id: Option<&str>) -> Result<Self, HostError> {
+        if let Some(plain) = Plain::read(typed) {
+            return plain.host(account_id);
+        }
         let trimmed = typed.trim();
         let shown = || trimmed.chars().filter(|c| !c.is_control()).take(200).collect::<String>();
         let not_a_host = || HostError::NotAHost(shown());
@@ -162,6 +165,58 @@ impl std::fmt::Display for Host {
     }
 }
 
+/// A host that is in its one spelling already, as programs say it. To read it as any URL would cost
+/// more than all else that is done for a request.
+struct Plain<'a> {
+    scheme: &'static str,
+    name: &'a str,
+    /// With its colon.
+    port: &'a str,
+}
+
+impl<'a> Plain<'a> {
+    /// `None` for whatever is not obviously so; that is read the long way.
+    fn read(typed: &'a str) -> Option<Self> {
+        let (scheme, rest) = match typed.split_once("://") {
+            None => ("https", typed),
+            Some(("https", rest)) => ("https", rest),
+            Some(("http", rest)) => ("http", rest),
+            Some(_) => return None,
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (name, port) = rest.find(':').map_or((rest, ""), |at| rest.split_at(at));
+        let here = name == "127.0.0.1" || name == "localhost";
+        let fits = if scheme == "http" { here } else { here || is_plain_name(name) };
+        (fits && is_plain_port(scheme, port)).then_some(Self { scheme, name, port })
+    }
+
+    fn host(self, account_id: Option<&str>) -> Result<Host, HostError> {
+        let Self { scheme, name, port } = self;
+        let url = [scheme, "://", name, port].concat();
+        let kind = kind(name, cloud_of(name), account_id, &url)?;
+        Ok(Host { url, kind })
+    }
+}
+
+/// Lower-case labels without anything that a URL reads in a way of its own: numbers that are
+/// addresses, and encoded scripts.
+fn is_plain_name(name: &str) -> bool {
+    let plain = |label: &str| {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !label.is_empty() && !label.starts_with("xn--") && label.bytes().all(fits)
+    };
+    let last = name.rsplit('.').next().unwrap_or_default();
+    name.len() <= 253 && last.starts_with(|c: char| c.is_ascii_lowercase()) && name.split('.').all(plain)
+}
+
+/// None, or one that is not the scheme's own.
+fn is_plain_port(scheme: &str, port: &str) -> bool {
+    let Some(digits) = port.strip_prefix(':') else { return port.is_empty() };
+    let own = if scheme == "http" { "80" } else { "443" };
+    let number = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
+    number && digits != own && digits.parse::<u16>().is_ok()
+}
+
 /// Whether a URL leads to this machine: a loopback address, or `localhost` (RFC 6761, 6.3).
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
@@ -200,6 +255,18 @@ mod tests {
 
     fn url(typed: &str) -> String {
         Host::parse(typed, None).unwrap().url().to_owned()
+    }
+
+    proptest! {
+        #[test]
+        fn the_short_way_leads_where_the_long_way_does(
+            text in r"(http://|https://|)(127\.0\.0\.1|localhost|[a-z0-9-]{1,6}(\.[a-z0-9-]{1,4}){0,3}|adb-1\.7\.azuredatabricks\.net|0x7f\.1|xn--a)(:[0-9]{1,6}|:443|:80|:)?/?",
+        ) {
+            if let Some(plain) = Plain::read(&text) {
+                // A query is dropped, and only the long way reads one.
+                prop_assert_eq!(plain.host(None), Host::parse(&format!("{text}?"), None));
+            }
+        }
     }
 
     #[test]

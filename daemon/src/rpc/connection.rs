@@ -11,6 +11,7 @@ use sso_agent_proto::{
     lines::Lines,
     method::Call,
     rpc::{Code, Id, Request, RpcError, error_line, notification_line},
+    secret::Wiped,
     session::{Login, Progress, Step},
 };
 use tokio::{
@@ -19,7 +20,6 @@ use tokio::{
     task::JoinSet,
     time::Instant,
 };
-use zeroize::Zeroizing;
 
 use super::{
     service::{Line, Shared, line},
@@ -35,6 +35,9 @@ const AT_ONCE: usize = 256;
 
 /// So many replies may wait for a client to read them.
 const UNREAD: usize = 64;
+
+/// So many bytes of replies to one batch of requests go out together.
+const TOGETHER: usize = 64 * 1024;
 
 /// A client that reads nothing for so long is gone.
 const READS_WITHIN: Duration = Duration::from_secs(30);
@@ -86,7 +89,7 @@ enum End {
 
 impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
     async fn run(mut self) {
-        let mut chunk = Zeroizing::new([0u8; 4096]);
+        let mut chunk = Wiped::from(vec![0; 4096]);
         let end = loop {
             let busy = self.answering.len() + self.watching.len() >= AT_ONCE;
             if busy && self.late_at.is_some() {
@@ -103,9 +106,9 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
             let step = tokio::select! {
                 biased;
                 Some(reply) = self.outbox.recv() => write(&mut self.writer, &reply).await,
-                Some(_) = self.answering.join_next() => Ok(()),
-                Some(_) = self.watching.join_next() => Ok(()),
-                read = self.reader.read(&mut *chunk), if !busy => match read {
+                Some(_) = self.answering.join_next(), if !self.answering.is_empty() => Ok(()),
+                Some(_) = self.watching.join_next(), if !self.watching.is_empty() => Ok(()),
+                read = self.reader.read(chunk.as_mut_slice()), if !busy => match read {
                     Ok(0) => Err(End::HungUp),
                     Ok(n) => self.heard(&chunk[..n]).await,
                     Err(_) => Err(End::Broken),
@@ -149,19 +152,22 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
             write(&mut self.writer, &refused).await?;
             return Err(End::Broken);
         }
-        let mut replies = Zeroizing::new(Vec::new());
+        let mut replies = Wiped::default();
         let mut begun = self.late_at;
         while let Some(request) = self.lines.take() {
             begun = None;
             let Some(reply) = read(request, &self.service) else { continue };
             match reply {
                 Read::Done(reply) if replies.is_empty() => replies = reply,
-                Read::Done(reply) => replies.extend_from_slice(&reply),
+                Read::Done(reply) => {
+                    make_room(&mut replies, reply.len());
+                    replies.extend_from_slice(&reply);
+                }
                 Read::Later(id, call) => {
                     begin(id, *call, &self.service, &self.out, &mut self.answering, &mut self.watching);
                 }
             }
-            if replies.len() > 64 * 1024 {
+            if replies.len() > TOGETHER {
                 write(&mut self.writer, &std::mem::take(&mut replies)).await?;
             }
         }
@@ -183,12 +189,12 @@ enum Read {
 fn read(request: &[u8], service: &Shared) -> Option<Read> {
     let request = match Request::parse(request) {
         Ok(request) => request,
-        Err((id, error)) => return Some(Read::Done(Zeroizing::new(error_line(&id, error)))),
+        Err((id, error)) => return Some(Read::Done(error_line(&id, error).into())),
     };
     let id = request.id?;
     let call = match Call::read(&request.method, request.params.as_deref()) {
         Ok(call) => call,
-        Err(error) => return Some(Read::Done(Zeroizing::new(error_line(&id, error)))),
+        Err(error) => return Some(Read::Done(error_line(&id, error).into())),
     };
     match service.at_once(&id, &call) {
         Some(reply) => Some(Read::Done(reply)),
@@ -245,7 +251,7 @@ async fn login_and_tell(id: Id, login: Login, service: &Shared, out: &mpsc::Send
             }
         };
         let progress = Progress { request_id: id.clone(), step };
-        send(out, Zeroizing::new(notification_line("session.login.progress", &progress))).await;
+        send(out, notification_line("session.login.progress", &progress).into()).await;
     }
 }
 
@@ -255,7 +261,7 @@ async fn tell_events(id: Id, wish: Subscribe, service: &Shared, out: &mpsc::Send
     loop {
         match events.recv().await {
             Ok(event) if wish.kinds.is_empty() || wish.kinds.contains(&event.kind) => {
-                send(out, Zeroizing::new(notification_line("event", &event))).await;
+                send(out, notification_line("event", &event).into()).await;
             }
             Ok(_) => {}
             // A client that reads slowly misses some; it can ask for the state of things at any time.
@@ -265,8 +271,18 @@ async fn tell_events(id: Id, wish: Subscribe, service: &Shared, out: &mpsc::Send
     }
 }
 
+/// Grows by hand: a `Vec` that grows by itself leaves its old bytes behind unwiped.
+fn make_room(replies: &mut Line, more: usize) {
+    let needed = replies.len() + more;
+    if needed > replies.capacity() {
+        let mut larger = Vec::with_capacity(needed.max(TOGETHER + TOGETHER / 8));
+        larger.extend_from_slice(replies);
+        *replies = larger.into();
+    }
+}
+
 fn refusal(id: &Id, error: RpcError) -> Line {
-    Zeroizing::new(error_line(id, error))
+    error_line(id, error).into()
 }
 
 /// The connection may have ended; then nobody wants it.

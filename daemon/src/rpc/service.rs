@@ -15,10 +15,10 @@ use sso_agent_proto::{
     fault::{Fault, Kind},
     method::{self, Call},
     rpc::{Code, Id, RpcError, result_line},
+    secret::Wiped,
     session::{LoggedOut, Session, Sessions, Target},
     token::TokenGet,
 };
-use zeroize::Zeroizing;
 
 use super::translate;
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// A reply, wiped when it has been sent: it may hold a token.
-pub(crate) type Line = Zeroizing<Vec<u8>>;
+pub(crate) type Line = Wiped;
 
 /// See the module.
 pub(crate) struct Service {
@@ -163,7 +163,7 @@ fn has_scopes(ask: &TokenGet, lease: &Lease) -> Result<(), RpcError> {
 
 /// One line with the answer to a request.
 pub(crate) fn line<R: Serialize>(id: &Id, result: &R) -> Line {
-    Zeroizing::new(result_line(id, result))
+    result_line(id, result).into()
 }
 
 fn token_line(id: &Id, session: &SessionId, offered: &Offered, now: Now) -> Line {
