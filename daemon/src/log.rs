@@ -3,7 +3,11 @@
 //! `SSO_AGENT_LOG` sets the level of our own modules only. Libraries stay at warnings: at their
 //! finer levels some write whole requests, and ours hold refresh tokens.
 
-use tracing_subscriber::{EnvFilter, Layer, Registry, filter::LevelFilter, layer::SubscriberExt as _};
+use tracing_subscriber::{
+    Layer, Registry,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt as _,
+};
 
 const OURS: [&str; 2] = ["sso_agent", "sso_agent_core"];
 
@@ -19,15 +23,14 @@ fn wish(name: &str) -> String {
     std::env::var(name).unwrap_or_default()
 }
 
-fn filter(level: &str) -> EnvFilter {
+fn filter(level: &str) -> Targets {
     // An empty text would be read as `error`.
     let level = Some(level).filter(|level| !level.is_empty()).and_then(|level| level.parse().ok());
     let level: LevelFilter = level.unwrap_or(LevelFilter::INFO);
-    let directives = OURS.map(|module| format!("{module}={level}")).join(",");
-    EnvFilter::new(format!("warn,{directives}"))
+    Targets::new().with_default(LevelFilter::WARN).with_targets(OURS.map(|module| (module, level)))
 }
 
-fn output() -> Box<dyn Layer<tracing_subscriber::layer::Layered<EnvFilter, Registry>> + Send + Sync> {
+fn output() -> Box<dyn Layer<tracing_subscriber::layer::Layered<Targets, Registry>> + Send + Sync> {
     #[cfg(target_os = "linux")]
     if crate::systemd::writes_to_journal()
         && let Ok(journal) = tracing_journald::layer()

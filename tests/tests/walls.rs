@@ -16,6 +16,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("sso-agent", &["sso-agent-core", "sso-agent-proto"]),
     ("sso", &["sso-agent-client", "sso-agent-proto", "sso-agent?"]),
     ("sso-agent-tests", &["sso-agent-client", "sso-agent-proto", "sso-agent"]),
+    ("sso-agent-bench", &["sso-agent?"]),
 ];
 
 /// All that the core may use; it decides, so it needs nothing that does.

@@ -16,10 +16,9 @@ pub struct SessionId(Arc<str>);
 impl SessionId {
     /// The id of the session at `host` with `label`.
     pub fn of(host: &Host, label: &Label) -> Self {
-        if label.0.is_empty() {
-            Self(host.id().into())
-        } else {
-            Self(format!("{}#{}", host.id(), label.0).into())
+        match label.0.as_str() {
+            "" => Self(host.id().into()),
+            label => Self([&host.id(), "#", label].concat().into()),
         }
     }
 
