@@ -12,9 +12,11 @@ use sso_agent_proto::{
     agent::{Done, Info},
     events::{Event, EventKind, Subscribe},
     lines::Lines,
+    metadata::{MetadataGet, MetadataUrl},
     method::Call,
     places::Places,
-    session::{LoggedOut, Login, Session, Sessions, Step, Target},
+    profile::Profiles,
+    session::{Import, LoggedOut, Login, Session, Sessions, Step, Target},
     token::{Token, TokenGet},
 };
 
@@ -145,6 +147,38 @@ impl Agent {
     /// As of [`Self::call`].
     pub fn logout(&mut self, target: Target) -> Result<LoggedOut> {
         self.call(&Call::SessionLogout(target))
+    }
+
+    /// Takes over a sign-in of another tool, which is tested on the way.
+    ///
+    /// # Errors
+    /// As of [`Self::call`].
+    pub fn import(&mut self, import: Import) -> Result<Session> {
+        self.call(&Call::SessionImport(import))
+    }
+
+    /// Lists the profiles that the agent knows.
+    ///
+    /// # Errors
+    /// As of [`Self::call`].
+    pub fn profiles(&mut self) -> Result<Profiles> {
+        self.call(&Call::ProfileList)
+    }
+
+    /// Says where SDKs find the metadata service for a session.
+    ///
+    /// # Errors
+    /// As of [`Self::call`].
+    pub fn metadata_url(&mut self, wish: MetadataGet) -> Result<MetadataUrl> {
+        self.call(&Call::MetadataUrl(wish))
+    }
+
+    /// Has the agent read its config files again.
+    ///
+    /// # Errors
+    /// As of [`Self::call`].
+    pub fn reload(&mut self) -> Result<()> {
+        self.call(&Call::AgentReload).and_then(wire::done)
     }
 
     /// Turns the connection into a stream of what happens; all kinds when `kinds` is empty.

@@ -27,8 +27,11 @@ impl Deadline {
             Call::SessionLogin(login) => {
                 Duration::from_secs(login.timeout_s.unwrap_or(DEFAULT_LOGIN_S)) + ISSUER
             }
-            Call::SessionLogout(_) => ISSUER,
+            Call::SessionLogout(_) | Call::SessionImport(_) => ISSUER,
             Call::AgentInfo
+            | Call::AgentReload
+            | Call::ProfileList
+            | Call::MetadataUrl(_)
             | Call::AgentShutdown
             | Call::SessionList(_)
             | Call::SessionShow(_)

@@ -58,7 +58,11 @@ impl From<std::io::Error> for Trouble {
 pub(crate) fn request(id: u64, call: &Call) -> Line {
     let (id, name) = (&Id::from(id), call.name());
     Zeroizing::new(match call {
-        Call::AgentInfo | Call::AgentShutdown => request_line(id, name, &Done {}),
+        Call::AgentInfo | Call::AgentReload | Call::AgentShutdown | Call::ProfileList => {
+            request_line(id, name, &Done {})
+        }
+        Call::SessionImport(params) => request_line(id, name, params),
+        Call::MetadataUrl(params) => request_line(id, name, params),
         Call::TokenGet(params) => request_line(id, name, params),
         Call::SessionLogin(params) => request_line(id, name, params),
         Call::SessionList(params) | Call::SessionShow(params) | Call::SessionLogout(params) => {
@@ -71,10 +75,18 @@ pub(crate) fn request(id: u64, call: &Call) -> Line {
 /// Whether asking once more after the agent was lost does no harm.
 pub(crate) fn repeatable(call: &Call) -> bool {
     match call {
-        Call::AgentInfo | Call::TokenGet(_) | Call::SessionList(_) | Call::SessionShow(_) => true,
-        Call::AgentShutdown | Call::SessionLogin(_) | Call::SessionLogout(_) | Call::EventsSubscribe(_) => {
-            false
-        }
+        Call::AgentInfo
+        | Call::AgentReload
+        | Call::TokenGet(_)
+        | Call::SessionList(_)
+        | Call::SessionShow(_)
+        | Call::ProfileList
+        | Call::MetadataUrl(_) => true,
+        Call::AgentShutdown
+        | Call::SessionLogin(_)
+        | Call::SessionImport(_)
+        | Call::SessionLogout(_)
+        | Call::EventsSubscribe(_) => false,
     }
 }
 

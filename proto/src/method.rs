@@ -5,8 +5,9 @@ use serde_json::value::RawValue;
 
 use crate::{
     events::Subscribe,
+    metadata::MetadataGet,
     rpc::{Code, RpcError},
-    session::{Login, Target},
+    session::{Import, Login, Target},
     token::TokenGet,
 };
 
@@ -51,18 +52,26 @@ macro_rules! methods {
 methods! {
     /// Who is answering: [`crate::agent::Info`].
     AgentInfo = "agent.info",
+    /// Read the config files again.
+    AgentReload = "agent.reload",
     /// Stop when what is under way is done.
     AgentShutdown = "agent.shutdown",
     /// An access token: [`crate::token::Token`].
     TokenGet(TokenGet) = "token.get",
     /// Sign in: [`crate::session::Session`], progress before it.
     SessionLogin(Login) = "session.login",
+    /// Take over a sign-in of another tool: [`crate::session::Session`].
+    SessionImport(Import) = "session.import",
     /// All sessions: [`crate::session::Sessions`].
     SessionList(Target) = "session.list",
     /// One session: [`crate::session::Session`].
     SessionShow(Target) = "session.show",
     /// Revoke and forget: [`crate::session::LoggedOut`].
     SessionLogout(Target) = "session.logout",
+    /// All profiles: [`crate::profile::Profiles`].
+    ProfileList = "profile.list",
+    /// Where SDKs find the metadata service: [`crate::metadata::MetadataUrl`].
+    MetadataUrl(MetadataGet) = "metadata.url",
     /// Be told what happens: [`crate::events::Event`] from now on.
     EventsSubscribe(Subscribe) = "events.subscribe",
 }
@@ -98,9 +107,11 @@ mod tests {
 
     #[test]
     fn every_method_is_read_back_by_its_name() {
-        for name in NAMES {
+        for name in NAMES.iter().filter(|name| **name != "session.import") {
             assert_eq!(Call::read(name, None).unwrap().name(), *name);
         }
+        let import = read("session.import", r#"{"host":"h","refresh_token":"r"}"#).unwrap();
+        assert_eq!(import.name(), "session.import");
     }
 
     #[test]

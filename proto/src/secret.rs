@@ -95,6 +95,31 @@ pub mod on_wire_option {
     }
 }
 
+/// The same for several by name.
+pub mod on_wire_map {
+    use std::collections::BTreeMap;
+
+    use super::SecretString;
+    use secrecy::ExposeSecret as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    /// Writes the secrets.
+    pub fn serialize<S: Serializer>(
+        secrets: &BTreeMap<String, SecretString>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_map(secrets.iter().map(|(name, secret)| (name, secret.expose_secret())))
+    }
+
+    /// Takes the secrets out of a message.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<String, SecretString>, D::Error> {
+        let read = BTreeMap::<String, String>::deserialize(from)?;
+        Ok(read.into_iter().map(|(name, text)| (name, text.into())).collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,6 @@
-//! `session.login`, `session.list`, `session.show`, `session.logout`.
+//! `session.login`, `session.import`, `session.list`, `session.show`, `session.logout`.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -76,6 +78,42 @@ pub struct Login {
     /// How long the person may take, in seconds; 300 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_s: Option<u64>,
+    /// The authorization server, where it is not at the host itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// What kind of server it is, where its address does not tell: `github`, `keycloak`, `entra` …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The whole address of its discovery document (`DATABRICKS_DISCOVERY_URL`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery_url: Option<String>,
+    /// What the caller's environment says of its workload identity, by the names of the variables: the
+    /// agent's own environment does not have it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "secret::on_wire_map")]
+    pub variables: BTreeMap<String, SecretString>,
+}
+
+/// A sign-in of another tool, to be taken over.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    /// A host as a person would type it.
+    pub host: String,
+    /// What to tell this account at the host by; empty when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Which Databricks account, at an account console.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<String>,
+    /// The OAuth client that signed in; the stock one of Databricks when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// What it was granted, as far as is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// It is spent at once, to see whether it is good: the other tool's copy may be worthless after that.
+    #[serde(with = "secret::on_wire")]
+    pub refresh_token: SecretString,
 }
 
 /// The params of a `session.login.progress` notification.

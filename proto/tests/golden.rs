@@ -10,7 +10,9 @@ use sso_agent_proto::{
     agent::{Done, Info},
     events::Event,
     fault::Fault,
+    metadata::MetadataUrl,
     method::{Call, NAMES},
+    profile::Profiles,
     rpc::{Id, Incoming, Request, error_line},
     session::{LoggedOut, Progress, Session, Sessions},
     token::Token,
@@ -38,9 +40,11 @@ fn every_method_is_read_and_its_result_written_as_pinned() {
         let result = &pinned["result"];
         match call {
             Call::AgentInfo => same::<Info>(result),
-            Call::AgentShutdown | Call::EventsSubscribe(_) => same::<Done>(result),
+            Call::AgentReload | Call::AgentShutdown | Call::EventsSubscribe(_) => same::<Done>(result),
             Call::TokenGet(_) => same::<Token>(result),
-            Call::SessionLogin(_) | Call::SessionShow(_) => same::<Session>(result),
+            Call::SessionLogin(_) | Call::SessionImport(_) | Call::SessionShow(_) => same::<Session>(result),
+            Call::ProfileList => same::<Profiles>(result),
+            Call::MetadataUrl(_) => same::<MetadataUrl>(result),
             Call::SessionList(_) => same::<Sessions>(result),
             Call::SessionLogout(_) => same::<LoggedOut>(result),
         }
@@ -49,7 +53,15 @@ fn every_method_is_read_and_its_result_written_as_pinned() {
 
 #[test]
 fn params_are_written_as_they_are_read() {
-    for name in ["token.get", "session.login", "session.show", "session.logout", "events.subscribe"] {
+    for name in [
+        "token.get",
+        "session.login",
+        "session.import",
+        "session.show",
+        "session.logout",
+        "metadata.url",
+        "events.subscribe",
+    ] {
         let pinned = golden(name);
         let params = &pinned["request"]["params"];
         let text = serde_json::value::RawValue::from_string(params.to_string()).unwrap();
@@ -58,7 +70,13 @@ fn params_are_written_as_they_are_read() {
             Call::SessionLogin(login) => serde_json::to_value(login),
             Call::SessionShow(target) | Call::SessionLogout(target) => serde_json::to_value(target),
             Call::EventsSubscribe(wish) => serde_json::to_value(wish),
-            Call::AgentInfo | Call::AgentShutdown | Call::SessionList(_) => continue,
+            Call::SessionImport(import) => serde_json::to_value(import),
+            Call::MetadataUrl(wish) => serde_json::to_value(wish),
+            Call::AgentInfo
+            | Call::AgentReload
+            | Call::AgentShutdown
+            | Call::SessionList(_)
+            | Call::ProfileList => continue,
         };
         assert_eq!(&written.unwrap(), params, "{name}");
     }

@@ -87,6 +87,15 @@ pub(crate) struct Login {
     /// OAuth client to sign in with, instead of the stock one
     #[arg(long, value_name = "ID")]
     pub(crate) client_id: Option<String>,
+    /// Sign in as this client itself, without a person: read its secret from stdin
+    #[arg(long)]
+    pub(crate) client_secret_stdin: bool,
+    /// The authorization server, where it is not at HOST itself; HOST may then be left out
+    #[arg(long, value_name = "URL")]
+    pub(crate) issuer: Option<String>,
+    /// What kind of server it is, where its address does not tell (github, gitlab, google, entra, okta, keycloak)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) provider: Option<String>,
     /// Scope to ask for, instead of the usual ones; may be repeated
     #[arg(long = "scope", value_name = "S")]
     pub(crate) scopes: Vec<String>,
@@ -111,6 +120,9 @@ pub(crate) struct Token {
     /// Not a token that is older than 30 seconds
     #[arg(long)]
     pub(crate) force_refresh: bool,
+    /// A token with these scopes only, if the session has more; may be repeated
+    #[arg(long = "scope", value_name = "S")]
+    pub(crate) scopes: Vec<String>,
     /// The token alone, an object with its expiry, or an Authorization header
     #[arg(long, short, value_enum, value_name = "FORMAT", default_value_t)]
     pub(crate) output: TokenFormat,

@@ -220,7 +220,11 @@ fn begin(
         }
         Call::TokenGet(_)
         | Call::AgentInfo
+        | Call::AgentReload
         | Call::AgentShutdown
+        | Call::SessionImport(_)
+        | Call::ProfileList
+        | Call::MetadataUrl(_)
         | Call::SessionList(_)
         | Call::SessionShow(_)
         | Call::SessionLogout(_) => {

@@ -85,7 +85,10 @@ impl Service {
                 let revoked = revoked.map_err(|refusal| translate::fault(&refusal))?;
                 Ok(line(id, &LoggedOut { revoked }))
             }
-            Call::SessionLogin(_) | Call::EventsSubscribe(_) => {
+            Call::AgentReload | Call::ProfileList | Call::MetadataUrl(_) => {
+                Err(RpcError::new(Code::MethodNotFound, "not in this version"))
+            }
+            Call::SessionLogin(_) | Call::SessionImport(_) | Call::EventsSubscribe(_) => {
                 Err(RpcError::new(Code::Internal, "this method is answered elsewhere"))
             }
         }

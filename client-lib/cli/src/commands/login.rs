@@ -1,5 +1,11 @@
 //! `sso login`. Interrupting it hangs up, which takes the sign-in back.
 
+use std::{
+    collections::BTreeMap,
+    io::{self, BufRead as _, IsTerminal as _, Read as _},
+};
+
+use secrecy::{SecretString, zeroize::Zeroizing};
 use sso_agent_client::{
     blocking::Agent,
     proto::session::{Flow, Login, Session, Step},
@@ -12,25 +18,65 @@ use crate::{
     output::{Output, clean},
 };
 
+const LONGEST_SECRET: usize = 16 * 1024;
+
+/// The variables of workload identity (`env-oidc`, `github-oidc`).
+const WORKLOAD_IDENTITY: &[&str] = &[
+    "DATABRICKS_OIDC_TOKEN_ENV",
+    "DATABRICKS_OIDC_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_URL",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+];
+
 pub(super) fn run(args: args::Login, output: &Output) -> Result<(), Failure> {
     let which = resolved(args.which);
-    if which.host.is_none() && which.profile.is_none() {
+    if which.host.is_none() && which.profile.is_none() && args.issuer.is_none() {
         return Err(Failure::usage("no host is named", "say where: `sso login HOST`"));
     }
+    let secret = if args.client_secret_stdin { Some(client_secret(output)?) } else { None };
     let login = Login {
         host: which.host,
         profile: which.profile,
         label: which.label,
         account_id: which.account_id,
         client_id: args.client_id,
-        client_secret: None,
+        flow: if secret.is_some() { Flow::ClientCredentials } else { Flow::Browser },
+        client_secret: secret,
         scopes: args.scopes,
-        flow: Flow::Browser,
         redirect_port: args.port,
         timeout_s: Some(args.timeout.as_secs()),
+        issuer: args.issuer,
+        provider: args.provider,
+        discovery_url: variable("DATABRICKS_DISCOVERY_URL"),
+        variables: workload_identity(),
     };
     let session = Agent::connect()?.login(login, |step| show(&step, args.no_browser, output))?;
     output.result(&session, || signed_in(&session))
+}
+
+/// One line from stdin, where no list of processes shows it.
+fn client_secret(output: &Output) -> Result<SecretString, Failure> {
+    if io::stdin().is_terminal() {
+        output.note("Paste the client secret and press Enter (it shows on the screen):");
+    }
+    let mut line = Zeroizing::new(String::with_capacity(LONGEST_SECRET));
+    let read = io::stdin().lock().take(LONGEST_SECRET as u64).read_line(&mut line);
+    read.map_err(|error| Failure::failed(format!("stdin cannot be read: {error}"), "pipe the secret in"))?;
+    match line.trim() {
+        "" => Err(Failure::usage("there is no client secret on stdin", "pipe it in: `… < secret.txt`")),
+        secret => Ok(secret.into()),
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What this environment says of a workload identity: the agent has an environment of its own.
+pub(super) fn workload_identity() -> BTreeMap<String, SecretString> {
+    let renamed = variable("DATABRICKS_OIDC_TOKEN_ENV");
+    let names = renamed.as_deref().into_iter().chain(WORKLOAD_IDENTITY.iter().copied());
+    names.filter_map(|name| Some((name.to_owned(), variable(name)?.into()))).collect()
 }
 
 fn show(step: &Step, no_browser: bool, output: &Output) {

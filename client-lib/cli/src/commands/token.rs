@@ -25,6 +25,7 @@ pub(super) fn run(args: args::Token, output: &Output) -> Result<(), Failure> {
         account_id,
         min_valid_s: args.min_valid.map(|time| time.as_secs()),
         force_refresh: args.force_refresh,
+        scopes: args.scopes,
         ..TokenGet::default()
     };
     let token = Agent::connect()?.token(request)?;
