@@ -15,6 +15,7 @@
 //! ```
 
 pub mod agent;
+pub mod databrickscfg;
 pub mod events;
 pub mod fault;
 pub mod lines;
