@@ -5,12 +5,17 @@
 //! speaks for itself alone (RFC 8414, 3.3).
 
 mod accept;
+mod facts;
+mod fallback;
 
 use std::ops::RangeInclusive;
 
 use crate::host::{Host, Kind};
 
-pub use self::accept::{accept, root};
+pub(crate) use self::accept::safe;
+pub use self::accept::{accept, appointed, root};
+pub use self::facts::{Facts, HostConfig, HostType};
+pub use self::fallback::{Absence, Fallback, Missing, without_document};
 
 const CONFIG: &str = "/.well-known/databricks-config";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
@@ -33,6 +38,8 @@ pub struct Source {
     /// Whom it must be about.
     issuer: String,
     flavor: Flavor,
+    /// Whether the person said that it is the one.
+    appointed: bool,
 }
 
 /// What kind of server it is. It decides what is sent where the person did not say.
@@ -62,15 +69,6 @@ impl Flavor {
             Self::Generic => None,
         }
     }
-}
-
-/// What Databricks says about a host (`databricks-config`).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HostConfig {
-    /// The root of its OAuth server, perhaps with `{account_id}` in it.
-    pub oidc_endpoint: Option<String>,
-    /// Its account.
-    pub account_id: Option<String>,
 }
 
 /// What an authorization server says about itself (RFC 8414, 2), not yet believed.
@@ -117,6 +115,28 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// A server of which no more is known than where it is.
+    pub fn at(
+        issuer: String,
+        authorization_endpoint: String,
+        token_endpoint: String,
+        flavor: Flavor,
+    ) -> Self {
+        Self {
+            issuer,
+            authorization_endpoint,
+            token_endpoint,
+            revocation_endpoint: None,
+            userinfo_endpoint: None,
+            iss_parameter_supported: false,
+            scopes: None,
+            grant_types: None,
+            code_challenge_methods: None,
+            token_endpoint_auth_methods: None,
+            flavor,
+        }
+    }
+
     /// What to ask for when the person `asked` for this.
     ///
     /// At Databricks `offline_access` always comes with it, since a session without a refresh token
@@ -157,6 +177,12 @@ pub enum Unacceptable {
     /// Only the person can say which.
     #[error("it serves several accounts: say which with --account-id")]
     AccountMissing,
+    /// A document was named that must not be fetched.
+    #[error("the discovery URL {0:?} is not a safe address: it must be https, or at this machine")]
+    Appointed(String),
+    /// A workspace sends us to somebody who is not Microsoft.
+    #[error("it gives {0:?} as its Entra sign-in, which is none of Microsoft's addresses")]
+    NotEntra(String),
 }
 
 /// What to fetch to find the authorization server of `host`, in this order, until one is found.
@@ -164,48 +190,62 @@ pub enum Unacceptable {
 /// A name that is not Databricks' may still be a workspace (custom domains, stand-ins), but only
 /// at its root: an address with a path was copied from an issuer.
 pub fn plan(host: &Host) -> Vec<Step> {
-    let url = host.url();
-    let about = |url, flavor| Step::Document(Source { url, issuer: url_of(host, flavor), flavor });
-    let databricks = || {
-        vec![
-            Step::Config(format!("{url}{CONFIG}")),
-            about(format!("{}{OAUTH}", oidc_root(host)), Flavor::Databricks),
-        ]
-    };
-    let generic = |address| about(address, Flavor::Generic);
-    match (host.kind(), path(url)) {
-        (Kind::Workspace(_) | Kind::Account(..), _) => databricks(),
-        (Kind::Other, "") => {
-            let mut steps = databricks();
-            steps.extend([OAUTH, OIDC].map(|suffix| generic(format!("{url}{suffix}"))));
+    match (host.kind(), path(host.url())) {
+        (Kind::Workspace(_) | Kind::Account(..) | Kind::Unified(_), _) => {
+            let mut steps = databricks(host);
+            steps.push(about(host, format!("{}{OIDC}", oidc_root(host)), Flavor::Databricks));
             steps
         }
-        (Kind::Other, path) => {
+        (Kind::Other, "") => [databricks(host), plan_generic(host)].concat(),
+        (Kind::Other, _) => plan_generic(host),
+    }
+}
+
+/// What to fetch from an issuer that is known to be no Databricks host.
+pub fn plan_generic(host: &Host) -> Vec<Step> {
+    let url = host.url();
+    let addresses = match path(url) {
+        "" => vec![format!("{url}{OAUTH}"), format!("{url}{OIDC}")],
+        path => {
             let origin = url.strip_suffix(path).unwrap_or(url);
-            [format!("{origin}{OAUTH}{path}"), format!("{url}{OAUTH}"), format!("{url}{OIDC}")]
-                .map(generic)
-                .into()
+            vec![format!("{origin}{OAUTH}{path}"), format!("{url}{OAUTH}"), format!("{url}{OIDC}")]
         }
+    };
+    addresses.into_iter().map(|address| about(host, address, Flavor::Generic)).collect()
+}
+
+fn databricks(host: &Host) -> Vec<Step> {
+    vec![
+        Step::Config(format!("{}{CONFIG}", host.url())),
+        about(host, format!("{}{OAUTH}", oidc_root(host)), Flavor::Databricks),
+    ]
+}
+
+fn about(host: &Host, url: String, flavor: Flavor) -> Step {
+    Step::Document(Source { url, issuer: url_of(host, flavor), flavor, appointed: false })
+}
+
+impl Source {
+    /// Whether it is the document that a Databricks host is known by, which decides for all.
+    pub fn decides(&self) -> bool {
+        self.flavor == Flavor::Databricks && self.url.ends_with(OAUTH)
     }
 }
 
 /// Where the endpoints of a Databricks host have always been; for when it answers, but has no document.
 pub fn fixed(host: &Host) -> Option<Metadata> {
-    host.cloud()?;
+    match host.kind() {
+        Kind::Workspace(_) | Kind::Account(..) | Kind::Unified(_) => {}
+        Kind::Other => return None,
+    }
     let root = oidc_root(host);
-    Some(Metadata {
-        authorization_endpoint: format!("{root}/v1/authorize"),
-        token_endpoint: format!("{root}/v1/token"),
-        issuer: root,
-        revocation_endpoint: None,
-        userinfo_endpoint: None,
-        iss_parameter_supported: false,
-        scopes: None,
-        grant_types: None,
-        code_challenge_methods: None,
-        token_endpoint_auth_methods: None,
-        flavor: Flavor::Databricks,
-    })
+    let server = Metadata::at(
+        root.clone(),
+        format!("{root}/v1/authorize"),
+        format!("{root}/v1/token"),
+        Flavor::Databricks,
+    );
+    Some(server)
 }
 
 fn oidc_root(host: &Host) -> String {
@@ -235,13 +275,17 @@ mod tests {
     const WORKSPACE: &str = "https://adb-1.7.azuredatabricks.net";
 
     fn host(typed: &str) -> Host {
-        Host::parse(typed, Some("acc-1")).unwrap()
+        let account = typed.contains("://accounts.").then_some("acc-1");
+        Host::parse(typed, account).unwrap()
+    }
+
+    fn url(step: Step) -> String {
+        match step {
+            Step::Config(url) | Step::Document(Source { url, .. }) => url,
+        }
     }
 
     fn asked(typed: &str) -> Vec<String> {
-        let url = |step| match step {
-            Step::Config(url) | Step::Document(Source { url, .. }) => url,
-        };
         plan(&host(typed)).into_iter().map(url).collect()
     }
 
@@ -252,12 +296,42 @@ mod tests {
             [
                 format!("{WORKSPACE}/.well-known/databricks-config"),
                 format!("{WORKSPACE}/oidc/.well-known/oauth-authorization-server"),
+                format!("{WORKSPACE}/oidc/.well-known/openid-configuration"),
             ]
         );
         let console = "https://accounts.cloud.databricks.com";
         assert_eq!(
             asked(console)[1],
             format!("{console}/oidc/accounts/acc-1/.well-known/oauth-authorization-server")
+        );
+    }
+
+    #[test]
+    fn a_unified_host_is_asked_for_its_account() {
+        let unified = Host::parse("https://data.acme.example", Some("acc-1")).unwrap();
+        let root = "https://data.acme.example/oidc/accounts/acc-1";
+        let urls: Vec<String> = plan(&unified).into_iter().map(url).collect();
+        assert_eq!(
+            urls,
+            [
+                "https://data.acme.example/.well-known/databricks-config".to_owned(),
+                format!("{root}/.well-known/oauth-authorization-server"),
+                format!("{root}/.well-known/openid-configuration"),
+            ]
+        );
+        assert_eq!(fixed(&unified).unwrap().token_endpoint, format!("{root}/v1/token"));
+    }
+
+    #[test]
+    fn an_issuer_that_is_known_as_one_is_not_asked_for_a_workspace() {
+        let urls: Vec<String> =
+            plan_generic(&Host::parse("accounts.google.com", None).unwrap()).into_iter().map(url).collect();
+        assert_eq!(
+            urls,
+            [
+                "https://accounts.google.com/.well-known/oauth-authorization-server",
+                "https://accounts.google.com/.well-known/openid-configuration",
+            ]
         );
     }
 

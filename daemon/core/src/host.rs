@@ -2,7 +2,15 @@
 //!
 //! [`Host::parse`] is the only door, so that lookup, storage and sending all use one spelling.
 
+mod names;
+#[cfg(test)]
+mod tests;
+
 use url::{Host as Name, Url};
+
+pub(crate) use self::names::is_databricks;
+use self::names::ran_by;
+pub use self::names::{Cloud, Stage};
 
 /// A host in its one spelling.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,42 +26,12 @@ pub enum Kind {
     Workspace(Cloud),
     /// A Databricks account console, and which account.
     Account(Cloud, String),
+    /// One address for a Databricks account and all its workspaces, under any name, or a stand-in for
+    /// one on this machine; and which account.
+    Unified(String),
     /// Anything else: an OAuth or OIDC issuer, or a workspace under a name of its own.
     Other,
 }
-
-/// Where a Databricks host runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Cloud {
-    /// Amazon Web Services.
-    Aws,
-    /// Microsoft Azure.
-    Azure,
-    /// Google Cloud.
-    Gcp,
-}
-
-impl Cloud {
-    /// As it stands on the wire and on disk.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Aws => "aws",
-            Self::Azure => "azure",
-            Self::Gcp => "gcp",
-        }
-    }
-}
-
-/// The suffixes of Databricks hosts, the more specific ones first (as in the SDKs' own table).
-const SUFFIXES: [(&str, Cloud); 7] = [
-    (".gcp.databricks.com", Cloud::Gcp),
-    (".dev.databricks.com", Cloud::Aws),
-    (".cloud.databricks.us", Cloud::Aws),
-    (".cloud.databricks.com", Cloud::Aws),
-    (".azuredatabricks.net", Cloud::Azure),
-    (".databricks.azure.us", Cloud::Azure),
-    (".databricks.azure.cn", Cloud::Azure),
-];
 
 /// Why a text is no host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,7 +58,8 @@ impl Host {
     ///
     /// The scheme is added, query, fragment, trailing slashes and default port are dropped, the name
     /// is lower-cased. A Databricks host loses its path as well; anything else keeps it, since issuers
-    /// may have one.
+    /// may have one. An account is what makes any name but a workspace's a Databricks host; it may also
+    /// stand in the query, as Databricks' own pages have it (`?o=1&a=ACCOUNT`).
     ///
     /// # Errors
     /// See [`HostError`].
@@ -100,8 +79,9 @@ impl Host {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(HostError::Credentials);
         }
-        let name = url.host_str().unwrap_or_default().trim_end_matches('.');
-        if name.is_empty() {
+        let whole = url.host_str().unwrap_or_default();
+        let name = whole.strip_suffix('.').unwrap_or(whole);
+        if name.is_empty() || name.ends_with('.') {
             return Err(not_a_host());
         }
         match url.scheme() {
@@ -110,11 +90,13 @@ impl Host {
             "http" => return Err(HostError::NotSecure(shown())),
             _ => return Err(not_a_host()),
         }
-        let cloud = cloud_of(name);
+        let ours = is_databricks(name);
+        let in_query = if ours || is_loopback(&url) { account_in(&url) } else { None };
+        let account_id = account_id.filter(|id| !id.is_empty()).or(in_query.as_deref());
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        let path = if cloud.is_some() { "" } else { url.path().trim_end_matches('/') };
+        let path = if ours || account_id.is_some() { "" } else { url.path().trim_end_matches('/') };
         let url = format!("{}://{name}{port}{path}", url.scheme());
-        let kind = kind(name, cloud, account_id, &url)?;
+        let kind = kind(name, account_id, &url)?;
         Ok(Self { url, kind })
     }
 
@@ -128,19 +110,41 @@ impl Host {
         &self.kind
     }
 
-    /// Where it runs, for a Databricks host.
+    /// Where it runs, for a Databricks host whose name tells.
     pub fn cloud(&self) -> Option<Cloud> {
         match self.kind {
             Kind::Workspace(cloud) | Kind::Account(cloud, _) => Some(cloud),
-            Kind::Other => None,
+            Kind::Unified(_) | Kind::Other => None,
         }
     }
 
-    /// The account, at an account console.
+    /// The account, at an account console or a unified host.
     pub fn account_id(&self) -> Option<&str> {
         match &self.kind {
-            Kind::Account(_, account) => Some(account),
+            Kind::Account(_, account) | Kind::Unified(account) => Some(account),
             Kind::Workspace(_) | Kind::Other => None,
+        }
+    }
+
+    /// Whether its name is one that only Databricks can have.
+    pub fn is_databricks(&self) -> bool {
+        is_databricks(self.name())
+    }
+
+    /// Whether it is for Databricks' own developers, which other systems have to be told.
+    pub fn stage(&self) -> Stage {
+        ran_by(self.name()).map_or(Stage::Production, |(_, stage)| stage)
+    }
+
+    /// Without scheme, port and path.
+    pub fn name(&self) -> &str {
+        let bare = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
+        let end = bare.find('/').unwrap_or(bare.len());
+        let authority = &bare[..end];
+        let digits = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+        match authority.rsplit_once(':') {
+            Some((name, port)) if digits(port) => name,
+            Some(_) | None => authority,
         }
     }
 
@@ -193,7 +197,7 @@ impl<'a> Plain<'a> {
     fn host(self, account_id: Option<&str>) -> Result<Host, HostError> {
         let Self { scheme, name, port } = self;
         let url = [scheme, "://", name, port].concat();
-        let kind = kind(name, cloud_of(name), account_id, &url)?;
+        let kind = kind(name, account_id.filter(|id| !id.is_empty()), &url)?;
         Ok(Host { url, kind })
     }
 }
@@ -227,130 +231,32 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn cloud_of(name: &str) -> Option<Cloud> {
-    SUFFIXES.iter().find(|(suffix, _)| name.ends_with(suffix)).map(|(_, cloud)| *cloud)
+/// The account in a query. The workspace that may be there as well (`o`, `w`, `workspace_id`) has no
+/// sign-in of its own.
+fn account_in(url: &Url) -> Option<String> {
+    let named = |key: &str| key == "a" || key == "account_id";
+    url.query_pairs()
+        .find(|(key, value)| named(key) && !value.is_empty())
+        .map(|(_, value)| value.into_owned())
 }
 
-fn kind(name: &str, cloud: Option<Cloud>, account_id: Option<&str>, url: &str) -> Result<Kind, HostError> {
-    let Some(cloud) = cloud else {
-        return Ok(Kind::Other);
-    };
-    if !(name.starts_with("accounts.") || name.starts_with("accounts-dod.")) {
-        return Ok(Kind::Workspace(cloud));
+fn kind(name: &str, account_id: Option<&str>, url: &str) -> Result<Kind, HostError> {
+    match (ran_by(name), account_id) {
+        (None, None) => Ok(Kind::Other),
+        (None, Some(account_id)) => Ok(Kind::Unified(account(account_id)?)),
+        (Some((cloud, _)), account_id) if is_console(name) => {
+            let account_id = account_id.ok_or_else(|| HostError::AccountMissing(url.to_owned()))?;
+            Ok(Kind::Account(cloud, account(account_id)?))
+        }
+        (Some((cloud, _)), _) => Ok(Kind::Workspace(cloud)),
     }
-    let account = account_id.ok_or_else(|| HostError::AccountMissing(url.to_owned()))?;
-    if account.is_empty()
-        || account.len() > 64
-        || !account.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-    {
-        return Err(HostError::BadAccount(account.chars().take(64).collect()));
-    }
-    Ok(Kind::Account(cloud, account.to_ascii_lowercase()))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
+fn is_console(name: &str) -> bool {
+    name.starts_with("accounts.") || name.starts_with("accounts-dod.")
+}
 
-    fn url(typed: &str) -> String {
-        Host::parse(typed, None).unwrap().url().to_owned()
-    }
-
-    proptest! {
-        #[test]
-        fn the_short_way_leads_where_the_long_way_does(
-            text in r"(http://|https://|)(127\.0\.0\.1|localhost|[a-z0-9-]{1,6}(\.[a-z0-9-]{1,4}){0,3}|adb-1\.7\.azuredatabricks\.net|0x7f\.1|xn--a)(:[0-9]{1,6}|:443|:80|:)?/?",
-        ) {
-            if let Some(plain) = Plain::read(&text) {
-                // A query is dropped, and only the long way reads one.
-                prop_assert_eq!(plain.host(None), Host::parse(&format!("{text}?"), None));
-            }
-        }
-    }
-
-    #[test]
-    fn a_workspace_has_one_spelling() {
-        for typed in [
-            "adb-1.7.azuredatabricks.net",
-            "https://adb-1.7.azuredatabricks.net/",
-            "HTTPS://ADB-1.7.AzureDatabricks.net:443/a/b/?o=123#x",
-            " adb-1.7.azuredatabricks.net. ",
-        ] {
-            assert_eq!(url(typed), "https://adb-1.7.azuredatabricks.net");
-        }
-        assert_eq!(
-            Host::parse("adb-1.7.azuredatabricks.net", None).unwrap().id(),
-            "adb-1.7.azuredatabricks.net"
-        );
-    }
-
-    #[test]
-    fn an_issuer_keeps_its_path() {
-        assert_eq!(url("sso.example.com/realms/Main/"), "https://sso.example.com/realms/Main");
-        assert_eq!(url("https://example.com:8443//"), "https://example.com:8443");
-    }
-
-    #[test]
-    fn plain_http_is_for_loopback_only() {
-        for typed in
-            ["http://127.0.0.1:8080", "http://localhost:8080", "http://[::1]:8080", "http://127.9.9.9"]
-        {
-            assert_eq!(url(typed), typed);
-        }
-        for typed in [
-            "http://example.com",
-            "http://10.0.0.1",
-            "http://localhost.example.com",
-            "http://127.0.0.1.example.com",
-        ] {
-            assert!(matches!(Host::parse(typed, None), Err(HostError::NotSecure(_))), "{typed}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_host_is_refused() {
-        for typed in ["", "https://", "ftp://x", "a b", "https://x\ny", "file:///etc/passwd", "http://"] {
-            assert!(matches!(Host::parse(typed, None), Err(HostError::NotAHost(_))), "{typed:?}");
-        }
-        assert_eq!(Host::parse("https://u:p@x.example", None), Err(HostError::Credentials));
-    }
-
-    #[test]
-    fn the_cloud_is_told_by_the_suffix() {
-        let cloud = |typed| Host::parse(typed, None).unwrap().cloud();
-        assert_eq!(cloud("dbc-1.cloud.databricks.com"), Some(Cloud::Aws));
-        assert_eq!(cloud("1.2.gcp.databricks.com"), Some(Cloud::Gcp));
-        assert_eq!(cloud("1.staging.gcp.databricks.com"), Some(Cloud::Gcp));
-        assert_eq!(cloud("adb-1.databricks.azure.cn"), Some(Cloud::Azure));
-        assert_eq!(cloud("evilcloud.databricks.com.example"), None);
-    }
-
-    #[test]
-    fn an_account_console_needs_its_account() {
-        let console = "accounts.cloud.databricks.com";
-        assert!(matches!(Host::parse(console, None), Err(HostError::AccountMissing(_))));
-        assert!(matches!(Host::parse(console, Some("../x")), Err(HostError::BadAccount(_))));
-        let host = Host::parse(console, Some("ABC-1")).unwrap();
-        assert_eq!(host.id(), "accounts.cloud.databricks.com/accounts/abc-1");
-    }
-
-    proptest! {
-        #[test]
-        fn parsing_is_stable_and_never_panics(typed in ".{0,80}") {
-            if let Ok(host) = Host::parse(&typed, None) {
-                prop_assert!(!host.url().ends_with('/'));
-                let again = Host::parse(host.url(), None);
-                prop_assert_eq!(again, Ok(host));
-            }
-        }
-
-        #[test]
-        fn parsing_is_stable_on_what_looks_like_a_host(typed in "(https?://)?[A-Za-z0-9.-]{1,20}(\\.azuredatabricks\\.net)?(:[0-9]{1,5})?(/[a-zA-Z%.]{0,5}){0,3}(\\?[a-z=]{0,5})?") {
-            if let Ok(host) = Host::parse(&typed, None) {
-                let again = Host::parse(host.url(), None);
-                prop_assert_eq!(again, Ok(host));
-            }
-        }
-    }
+fn account(id: &str) -> Result<String, HostError> {
+    let fits = id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if fits { Ok(id.to_ascii_lowercase()) } else { Err(HostError::BadAccount(id.chars().take(64).collect())) }
 }

@@ -11,6 +11,7 @@
 //! 5. Refresh tokens are not known here: a session knows *how* it renews, never *with what*.
 
 pub mod agent;
+pub mod azure;
 pub mod callback;
 pub mod discovery;
 pub mod host;

@@ -5,21 +5,41 @@ use url::Url;
 use super::{Document, Flavor, HostConfig, Metadata, OAUTH, Source, Unacceptable};
 use crate::{
     callback::clean,
-    host::{Host, is_loopback},
+    host::{Host, is_databricks, is_loopback},
 };
 
-/// Where `config` says that the document is; `None` if it does not say.
+/// The document that the person named for `host`, instead of all that would be looked for.
+///
+/// # Errors
+/// [`Unacceptable::Appointed`], if it is at an address that must not be asked.
+pub fn appointed(host: &Host, url: &str) -> Result<Source, Unacceptable> {
+    let address = safe(true, "", url).map_err(|_| Unacceptable::Appointed(clean(url)))?;
+    let path = address.path();
+    let (issuer, _) = path.split_once("/.well-known/").unwrap_or((path, ""));
+    let like_databricks = issuer.ends_with("/oidc") || issuer.contains("/oidc/accounts/");
+    let databricks = like_databricks || host.is_databricks() || host.account_id().is_some();
+    let flavor = if databricks { Flavor::Databricks } else { Flavor::Generic };
+    let issuer = format!("{}{issuer}", address.origin().ascii_serialization());
+    Ok(Source { url: address.into(), issuer, flavor, appointed: true })
+}
+
+/// Where `config` says that the document is; `None` if it does not say. The account is the host's, else
+/// `account_id`, else the config's own.
 ///
 /// # Errors
 /// See [`Unacceptable`].
-pub fn root(host: &Host, config: &HostConfig) -> Result<Option<Source>, Unacceptable> {
+pub fn root(
+    host: &Host,
+    account_id: Option<&str>,
+    config: &HostConfig,
+) -> Result<Option<Source>, Unacceptable> {
     const FIELD: &str = "oidc_endpoint";
     let Some(said) = &config.oidc_endpoint else {
         return Ok(None);
     };
     let filled = if said.contains("{account_id}") {
-        let account =
-            host.account_id().or(config.account_id.as_deref()).ok_or(Unacceptable::AccountMissing)?;
+        let known = host.account_id().or(account_id).or(config.facts.account_id.as_deref());
+        let account = known.filter(|account| !account.is_empty()).ok_or(Unacceptable::AccountMissing)?;
         if !account.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
             return Err(Unacceptable::Unsafe("account_id", clean(account)));
         }
@@ -27,12 +47,12 @@ pub fn root(host: &Host, config: &HostConfig) -> Result<Option<Source>, Unaccept
     } else {
         said.clone()
     };
-    let address = safe(host, FIELD, &filled)?;
+    let address = safe(host.is_loopback(), FIELD, &filled)?;
     if !is_ours(host, &address) || address.query().is_some() {
         return Err(Unacceptable::Foreign(FIELD, clean(said)));
     }
     let issuer = address.as_str().trim_end_matches('/').to_owned();
-    Ok(Some(Source { url: format!("{issuer}{OAUTH}"), issuer, flavor: Flavor::Databricks }))
+    Ok(Some(Source { url: format!("{issuer}{OAUTH}"), issuer, flavor: Flavor::Databricks, appointed: false }))
 }
 
 /// Believes a document from `source`, or says why not.
@@ -40,15 +60,15 @@ pub fn root(host: &Host, config: &HostConfig) -> Result<Option<Source>, Unaccept
 /// # Errors
 /// See [`Unacceptable`].
 pub fn accept(host: &Host, source: &Source, document: Document) -> Result<Metadata, Unacceptable> {
+    let here = may_be_here(host, source);
     let required = |field, value: Option<String>| {
         let value = value.ok_or(Unacceptable::Missing(field))?;
-        let address = safe(host, field, &value)?;
-        match source.flavor {
-            Flavor::Databricks if !is_ours(host, &address) => {
-                Err(Unacceptable::Foreign(field, clean(&value)))
-            }
-            Flavor::Databricks | Flavor::Generic => Ok(String::from(address)),
-        }
+        let address = safe(here, field, &value)?;
+        let fits = match (source.flavor, source.appointed) {
+            (Flavor::Databricks, _) | (Flavor::Generic, true) => speaks_for(host, source, &address),
+            (Flavor::Generic, false) => true,
+        };
+        if fits { Ok(String::from(address)) } else { Err(Unacceptable::Foreign(field, clean(&value))) }
     };
     let methods = document.code_challenge_methods_supported;
     if methods.as_ref().is_some_and(|methods| !methods.iter().any(|method| method == "S256")) {
@@ -65,7 +85,7 @@ pub fn accept(host: &Host, source: &Source, document: Document) -> Result<Metada
         return Err(Unacceptable::Foreign("authorization_endpoint", clean(&authorization_endpoint)));
     }
     let optional = |value: Option<String>| {
-        safe(host, "", &value?).ok().map(String::from).filter(|address| together(address))
+        safe(here, "", &value?).ok().map(String::from).filter(|address| together(address))
     };
     Ok(Metadata {
         issuer,
@@ -90,26 +110,37 @@ fn issuer(host: &Host, source: &Source, said: Option<String>) -> Result<String, 
         (Flavor::Databricks, None) => return Ok(source.issuer.clone()),
         (Flavor::Generic, None) => return Err(Unacceptable::Missing(FIELD)),
     };
-    let address = safe(host, FIELD, &said)?;
-    let own = match source.flavor {
-        Flavor::Databricks => is_ours(host, &address),
-        Flavor::Generic => Url::parse(&source.issuer).is_ok_and(|asked| {
+    let address = safe(may_be_here(host, source), FIELD, &said)?;
+    let own = match (source.flavor, source.appointed) {
+        (Flavor::Databricks, _) | (Flavor::Generic, true) => speaks_for(host, source, &address),
+        (Flavor::Generic, false) => Url::parse(&source.issuer).is_ok_and(|asked| {
             asked.as_str().trim_end_matches('/') == address.as_str().trim_end_matches('/')
         }),
     };
     if own { Ok(said) } else { Err(Unacceptable::Foreign(FIELD, clean(&said))) }
 }
 
-/// Reads an address that secrets may be sent to.
-fn safe(host: &Host, field: &'static str, value: &str) -> Result<Url, Unacceptable> {
+/// Whether its addresses may be at this machine: where the host is, or the document that was named for it.
+fn may_be_here(host: &Host, source: &Source) -> bool {
+    let document = || Url::parse(&source.url).is_ok_and(|url| is_loopback(&url));
+    host.is_loopback() || source.appointed && document()
+}
+
+/// Whether an address is the host's to give, or the named document's.
+fn speaks_for(host: &Host, source: &Source, address: &Url) -> bool {
+    is_ours(host, address) || source.appointed && same_server(&source.url, address.as_str())
+}
+
+/// Reads an address that secrets may be sent to; `here` if it may be at this machine.
+pub(crate) fn safe(here: bool, field: &'static str, value: &str) -> Result<Url, Unacceptable> {
     let refused = || Unacceptable::Unsafe(field, clean(value));
     if value.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(refused());
     }
     let url = Url::parse(value).map_err(|_| refused())?;
     let scheme = match url.scheme() {
-        "https" => is_loopback(&url) <= host.is_loopback(),
-        "http" => is_loopback(&url) && host.is_loopback(),
+        "https" => is_loopback(&url) <= here,
+        "http" => is_loopback(&url) && here,
         _ => false,
     };
     let bare = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
@@ -129,22 +160,21 @@ fn same_server(one: &str, other: &str) -> bool {
 fn is_ours(host: &Host, address: &Url) -> bool {
     let own = Url::parse(host.url())
         .is_ok_and(|own| own.host_str() == address.host_str() || (is_loopback(&own) && is_loopback(address)));
-    // The account is asked for by the name alone, and any will do to ask for the cloud.
-    let cloud = || Host::parse(address.as_str(), Some("any")).is_ok_and(|other| other.cloud().is_some());
-    let theirs = || cloud() || address.host_str().is_some_and(|name| name.ends_with(".databricks.com"));
-    own || host.cloud().is_some() && theirs()
+    let theirs = || address.host_str().is_some_and(is_databricks);
+    own || host.is_databricks() && theirs()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::{Step, plan};
+    use crate::discovery::{Facts, Step, plan};
     use proptest::prelude::*;
 
     const WORKSPACE: &str = "https://adb-1.7.azuredatabricks.net";
 
     fn host(typed: &str) -> Host {
-        Host::parse(typed, Some("acc-1")).unwrap()
+        let account = typed.contains("://accounts.cloud").then_some("acc-1");
+        Host::parse(typed, account).unwrap()
     }
 
     fn last_source(typed: &str) -> Source {
@@ -167,9 +197,12 @@ mod tests {
         accept(&host(typed), &last_source(typed), document)
     }
 
+    fn saying(oidc_endpoint: &str) -> HostConfig {
+        HostConfig { oidc_endpoint: Some(oidc_endpoint.into()), facts: Facts::default() }
+    }
+
     fn led_to(typed: &str, oidc_endpoint: &str) -> Result<Option<Source>, Unacceptable> {
-        let config = HostConfig { oidc_endpoint: Some(oidc_endpoint.into()), account_id: None };
-        root(&host(typed), &config)
+        root(&host(typed), None, &saying(oidc_endpoint))
     }
 
     #[test]
@@ -188,7 +221,7 @@ mod tests {
             url("http://127.0.0.1:1", "http://localhost:1/oidc"),
             "http://localhost:1/oidc/.well-known/oauth-authorization-server"
         );
-        assert_eq!(root(&host(WORKSPACE), &HostConfig::default()), Ok(None));
+        assert_eq!(root(&host(WORKSPACE), None, &HostConfig::default()), Ok(None));
     }
 
     /// Every Databricks host knows the stock client, so a code of one must not go to anybody else.
@@ -202,11 +235,13 @@ mod tests {
             url: "https://evil.example/oidc/.well-known/oauth-authorization-server".into(),
             issuer: "https://evil.example/oidc".into(),
             flavor: Flavor::Databricks,
+            appointed: false,
         };
         let refused = accept(&host("https://evil.example"), &evil, workspace);
         assert!(matches!(refused, Err(Unacceptable::Foreign("authorization_endpoint", _))), "{refused:?}");
-        let config = HostConfig { oidc_endpoint: Some(format!("{WORKSPACE}/oidc")), account_id: None };
-        assert!(matches!(root(&host("https://evil.example"), &config), Err(Unacceptable::Foreign(..))));
+        let config = saying(&format!("{WORKSPACE}/oidc"));
+        let led = root(&host("https://evil.example"), None, &config);
+        assert!(matches!(led, Err(Unacceptable::Foreign(..))));
     }
 
     #[test]
@@ -245,15 +280,16 @@ mod tests {
 
     #[test]
     fn the_account_comes_from_the_host_or_else_from_its_config() {
-        let endpoint = Some(format!("{WORKSPACE}/oidc/accounts/{{account_id}}"));
-        let at = |account_id: Option<&str>| {
-            let config =
-                HostConfig { oidc_endpoint: endpoint.clone(), account_id: account_id.map(Into::into) };
-            root(&host(WORKSPACE), &config)
+        let at = |given: Option<&str>, own: Option<&str>| {
+            let facts = Facts { account_id: own.map(Into::into), ..Facts::default() };
+            let config = HostConfig { facts, ..saying(&format!("{WORKSPACE}/oidc/accounts/{{account_id}}")) };
+            root(&host(WORKSPACE), given, &config)
         };
-        assert!(at(Some("acc-2")).unwrap().unwrap().url.contains("/accounts/acc-2/"));
-        assert_eq!(at(None), Err(Unacceptable::AccountMissing));
-        assert!(matches!(at(Some("../x")), Err(Unacceptable::Unsafe(..))));
+        assert!(at(None, Some("acc-2")).unwrap().unwrap().url.contains("/accounts/acc-2/"));
+        assert!(at(Some("acc-3"), Some("acc-2")).unwrap().unwrap().url.contains("/accounts/acc-3/"));
+        assert_eq!(at(None, None), Err(Unacceptable::AccountMissing));
+        assert_eq!(at(None, Some("")), Err(Unacceptable::AccountMissing));
+        assert!(matches!(at(None, Some("../x")), Err(Unacceptable::Unsafe(..))));
     }
 
     #[test]
@@ -286,9 +322,8 @@ mod tests {
 
     #[test]
     fn a_stand_in_may_call_itself_by_another_loopback_name() {
-        let config = HostConfig { oidc_endpoint: Some("http://localhost:8/oidc".into()), account_id: None };
         let here = host("http://127.0.0.1:8");
-        let source = root(&here, &config).unwrap().unwrap();
+        let source = root(&here, None, &saying("http://localhost:8/oidc")).unwrap().unwrap();
         assert!(accept(&here, &source, document("http://[::1]:8/oidc")).is_ok());
     }
 
@@ -351,6 +386,50 @@ mod tests {
         assert_eq!(with(&["plain"]), Err(Unacceptable::NoS256));
         assert_eq!(with(&[]), Err(Unacceptable::NoS256));
         assert!(with(&["plain", "S256"]).is_ok());
+    }
+
+    #[test]
+    fn a_document_that_was_named_gives_its_own_endpoints_or_the_hosts() {
+        let named = "https://sso.example/oidc/accounts/a/.well-known/oauth-authorization-server";
+        let judged = |root: &str| {
+            let source = appointed(&host(WORKSPACE), named).unwrap();
+            accept(&host(WORKSPACE), &source, document(root))
+        };
+        assert!(judged("https://sso.example/oidc/accounts/a").is_ok());
+        assert!(judged(&format!("{WORKSPACE}/oidc")).is_ok());
+        assert!(matches!(judged("https://evil.example/oidc"), Err(Unacceptable::Foreign("issuer", _))));
+        let torn = Document {
+            token_endpoint: Some("https://sso.example/t".into()),
+            ..document(&format!("{WORKSPACE}/oidc"))
+        };
+        let source = appointed(&host(WORKSPACE), named).unwrap();
+        let torn = accept(&host(WORKSPACE), &source, torn);
+        assert!(matches!(torn, Err(Unacceptable::Foreign("authorization_endpoint", _))), "{torn:?}");
+    }
+
+    #[test]
+    fn a_document_that_was_named_for_another_issuer_stays_with_it() {
+        let issuer = host("https://i.example");
+        let source = appointed(&issuer, "https://sso.example/x/.well-known/openid-configuration").unwrap();
+        let found = accept(&issuer, &source, document("https://sso.example/x")).unwrap();
+        assert_eq!(found.flavor, Flavor::Generic);
+        let foreign = accept(&issuer, &source, document("https://evil.example/x"));
+        assert!(matches!(foreign, Err(Unacceptable::Foreign(..))));
+    }
+
+    #[test]
+    fn a_document_may_be_named_at_this_machine_or_over_https_only() {
+        let here = "http://127.0.0.1:8/oidc/.well-known/oauth-authorization-server";
+        let source = appointed(&host(WORKSPACE), here).unwrap();
+        let found = accept(&host(WORKSPACE), &source, document("http://127.0.0.1:8/oidc")).unwrap();
+        assert_eq!(
+            (found.flavor, found.token_endpoint.as_str()),
+            (Flavor::Databricks, "http://127.0.0.1:8/oidc/v1/token")
+        );
+        for url in ["http://sso.example/x", "ftp://127.0.0.1/x", "x", "", "https://u:p@sso.example/x"] {
+            let refused = appointed(&host(WORKSPACE), url);
+            assert!(matches!(refused, Err(Unacceptable::Appointed(_))), "{url}");
+        }
     }
 
     proptest! {
