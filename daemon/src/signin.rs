@@ -3,7 +3,7 @@
 //! The hard part is the order: the listener stands before anybody hears of the address, and from the
 //! moment the code is spent nothing calls the sign-in off any more.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use sso_agent_core::{
@@ -104,7 +104,7 @@ async fn begin(
     let scopes = metadata.scopes_for(&plan.scopes);
     let listener = listen(plan, &metadata, &client).await?;
     let redirect = redirect(metadata.flavor, listener.port());
-    let authorization = issuer::authorize(&metadata, &client.id, &redirect.uri, &scopes);
+    let authorization = issuer::authorize(&metadata, &client.id, &redirect.uri, &scopes, &BTreeMap::new());
     let Some(Authorization { url, state, verifier }) = authorization else {
         return Err(Refusal::Unsupported { why: format!("{} has no usable sign-in address", plan.host) });
     };

@@ -1,23 +1,82 @@
 //! Finds the authorization server of a host: fetches what the core says, in its order.
 //!
-//! A document that is not there sends us on to the next. A server that fails says nothing about
-//! where its document is, so guessing stops there and the person is told to try again.
+//! Whatever is not there, is something else, fails or stays silent sends us on to the next document;
+//! what to make of a host that has none is the core's to say. All of it ends within
+//! [`Patience::whole`], so that a host that is half silent keeps nobody waiting for long.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use serde::{Deserialize, de::DeserializeOwned};
 use sso_agent_core::{
-    discovery::{self, Document, HostConfig, Metadata, Step, Unacceptable},
+    azure::Environment,
+    discovery::{
+        self, Absence, Facts, Fallback, Metadata, Missing, Source, Step, Unacceptable, without_document,
+    },
     host::Host,
 };
+use tokio::time::Instant;
 
 use super::{
-    http::{Http, SendError, origin_of},
+    documents, entra,
+    http::{Http, SendError, Sent, origin_of},
+    providers::{self, Provider},
     reply::Reply,
 };
+use crate::clock;
 
-/// For one document.
-const WITHIN: Duration = Duration::from_secs(10);
+/// What is looked for, and what the person said about it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sought<'a> {
+    pub(crate) host: &'a Host,
+    /// The account, if a profile of a workspace says it.
+    pub(crate) account_id: Option<&'a str>,
+    /// The address of the document, if the person named it (`DATABRICKS_DISCOVERY_URL`).
+    pub(crate) document: Option<&'a str>,
+    /// What the person says that it is; otherwise its name tells.
+    pub(crate) provider: Option<&'static Provider>,
+    pub(crate) via: Via<'a>,
+}
+
+/// Whose sign-in is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Via<'a> {
+    /// The host's own.
+    Host,
+    /// Entra's, for a client that is registered there.
+    Entra,
+    /// Entra's, for a service principal. The workspace knows the tenant if nobody said.
+    EntraPrincipal { tenant: Option<&'a str>, environment: Option<Environment> },
+}
+
+impl<'a> Sought<'a> {
+    /// The sign-in of `host`, of which nothing else is known.
+    pub(crate) fn at(host: &'a Host) -> Self {
+        Self { host, account_id: None, document: None, provider: None, via: Via::Host }
+    }
+
+    /// The entry for it in the data file, if there is one.
+    pub(crate) fn provider(&self) -> Option<&'static Provider> {
+        self.provider.or_else(|| providers::of(self.host))
+    }
+}
+
+/// An authorization server, and what is known of the host that it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) metadata: Metadata,
+    pub(crate) facts: Facts,
+    pub(crate) by: By,
+}
+
+/// How it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum By {
+    /// By the document at this address.
+    Document(String),
+    /// It is where such servers always are.
+    Shape,
+    /// By asking the workspace.
+    Redirect,
+}
 
 /// Why there is no sign-in at a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,251 +85,241 @@ pub(crate) enum DiscoverError {
     #[error("{cause}")]
     Unreachable { retry_after: Option<Duration>, cause: String },
     /// It answers, and is no OAuth server.
-    #[error("{host} has no sign-in: there is no OAuth or OIDC document at {tried}")]
-    NotOAuth { host: String, tried: String },
+    #[error("{why}")]
+    NotOAuth { why: String },
     /// It is one that must not be used.
     #[error("{0}")]
     Refused(#[from] Unacceptable),
 }
 
-/// Finds the authorization server of `host`.
+/// How long a host may take to answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// For what it says of itself. Many a host is slow to say that it does not know the question.
+    pub(super) config: Duration,
+    /// For each other document.
+    pub(super) document: Duration,
+    /// For all of them. What is there already gets a second more to be read.
+    pub(super) whole: Duration,
+}
+
+pub(super) const PATIENCE: Patience = Patience {
+    config: Duration::from_secs(4),
+    document: Duration::from_secs(5),
+    whole: Duration::from_secs(13),
+};
+
+/// Not worth asking for.
+const TOO_SHORT: Duration = Duration::from_millis(20);
+
+/// Finds the authorization server of `host`, or knows it.
 pub(crate) async fn discover(http: &Http, host: &Host) -> Result<Metadata, DiscoverError> {
-    let mut steps = VecDeque::from(discovery::plan(host));
-    let mut tried = Vec::new();
-    let mut failed = None;
-    while let Some(step) = steps.pop_front() {
-        let url = match &step {
-            Step::Config(url) => url,
-            Step::Document(source) => &source.url,
-        };
-        let reply = match http.get(url, WITHIN).await {
-            Ok(reply) => reply,
-            // Its other documents are behind the same door.
-            Err(error) if error.origin == origin_of(host.url()) => return Err(unreachable(&error)),
-            Err(error) => {
-                failed.get_or_insert(unreachable(&error));
-                continue;
-            }
-        };
-        if let Some(failure) = failure(host, &reply) {
-            failed.get_or_insert(failure);
+    Ok(find(http, &Sought::at(host)).await?.metadata.clone())
+}
+
+/// Finds what is sought, or knows it: an answer is good for an hour.
+pub(crate) async fn find(http: &Http, sought: &Sought<'_>) -> Result<Arc<Found>, DiscoverError> {
+    http.discoveries().find(http, sought, clock::now()).await
+}
+
+/// Asks the host.
+pub(super) async fn look(
+    http: &Http,
+    sought: &Sought<'_>,
+    patience: Patience,
+) -> Result<Found, DiscoverError> {
+    match sought.via {
+        Via::Host => search(http, sought, patience).await,
+        Via::Entra => entra::sign_in(http, sought.host, patience).await,
+        Via::EntraPrincipal { tenant: None, .. } => entra::tenant(http, sought.host, patience).await,
+        Via::EntraPrincipal { tenant: Some(tenant), environment } => {
+            entra::known_tenant(sought.host, tenant, environment)
         }
-        tracing::debug!(host = host.url(), answer = reply.summary(), "discovery document fetched");
-        tried.push(url.strip_prefix(host.url()).unwrap_or(url).to_owned());
-        match step {
+    }
+}
+
+async fn search(http: &Http, sought: &Sought<'_>, patience: Patience) -> Result<Found, DiscoverError> {
+    let host = sought.host;
+    if let (Some(metadata), None) =
+        (sought.provider().and_then(|provider| provider.fixed(host)), sought.document)
+    {
+        return Ok(Found { metadata, facts: Facts::default().about(host), by: By::Shape });
+    }
+    let mut steps = steps(sought)?;
+    let mut search = Search::new(http, sought, patience);
+    while let Some(step) = steps.pop_front() {
+        let Some(reply) = search.fetch(&step).await? else { continue };
+        match &step {
             Step::Config(_) => {
-                let config = document::<HostConfigText>(&reply).map(HostConfig::from).unwrap_or_default();
-                if let Some(source) = discovery::root(host, &config)? {
+                if let Some(source) = search.config(&reply)? {
                     // It is often the very one that would come next.
                     steps.retain(|step| !matches!(step, Step::Document(next) if next.url == source.url));
                     steps.push_front(Step::Document(source));
                 }
             }
             Step::Document(source) => {
-                if let Some(text) = document::<DocumentText>(&reply).filter(DocumentText::says_anything) {
-                    return Ok(discovery::accept(host, &source, text.into())?);
+                if let Some(document) = documents::document(&reply) {
+                    let metadata = discovery::accept(host, source, document)?;
+                    return Ok(search.found(metadata, By::Document(source.url.clone())));
                 }
+                search.missed(source, absence(&reply), reply.retry_after);
             }
         }
     }
-    match (failed, discovery::fixed(host)) {
-        (Some(failed), _) => Err(failed),
-        (None, Some(fixed)) => Ok(fixed),
-        (None, None) => Err(DiscoverError::NotOAuth { host: host.url().to_owned(), tried: tried.join(", ") }),
-    }
+    search.without_document()
 }
 
-fn unreachable(error: &SendError) -> DiscoverError {
-    DiscoverError::Unreachable { retry_after: None, cause: error.to_string() }
-}
-
-/// Whether the server is unwell, as opposed to having nothing there.
-fn failure(host: &Host, reply: &Reply) -> Option<DiscoverError> {
-    let unwell = reply.status.is_server_error() || matches!(reply.status.as_u16(), 408 | 429);
-    (unwell || reply.cut.is_some()).then(|| DiscoverError::Unreachable {
-        retry_after: reply.retry_after,
-        cause: format!("{}: {}", host.url(), reply.summary()),
+fn steps(sought: &Sought<'_>) -> Result<VecDeque<Step>, DiscoverError> {
+    let generic = sought.provider().is_some_and(|provider| !provider.is_databricks());
+    Ok(match (sought.document, generic && sought.host.account_id().is_none()) {
+        (Some(url), _) => [Step::Document(discovery::appointed(sought.host, url)?)].into(),
+        (None, true) => discovery::plan_generic(sought.host).into(),
+        (None, false) => discovery::plan(sought.host).into(),
     })
 }
 
-/// The JSON object in an answer, if it is one. Its content type may be anything: some file servers say octet-stream.
-fn document<T: DeserializeOwned>(reply: &Reply) -> Option<T> {
-    let whole = reply.status == ::http::StatusCode::OK && reply.cut.is_none();
-    let object = reply.body.trim_ascii_start().starts_with(b"{");
-    if whole && object { serde_json::from_slice(&reply.body).ok() } else { None }
-}
-
-#[derive(Deserialize)]
-struct HostConfigText {
-    oidc_endpoint: Option<String>,
-    account_id: Option<String>,
-}
-
-impl From<HostConfigText> for HostConfig {
-    fn from(text: HostConfigText) -> Self {
-        Self { oidc_endpoint: text.oidc_endpoint, account_id: text.account_id }
+/// What there is instead of a document.
+fn absence(reply: &Reply) -> Absence {
+    match reply.status.as_u16() {
+        404 | 410 => Absence::Nothing,
+        408 | 429 | 500..=599 => Absence::Unwell,
+        _ if reply.cut.is_some() => Absence::Unwell,
+        _ => Absence::Nonsense,
     }
 }
 
-#[derive(Deserialize)]
-struct DocumentText {
-    issuer: Option<String>,
-    authorization_endpoint: Option<String>,
-    token_endpoint: Option<String>,
-    revocation_endpoint: Option<String>,
-    userinfo_endpoint: Option<String>,
-    authorization_response_iss_parameter_supported: Option<bool>,
-    scopes_supported: Option<Vec<String>>,
-    grant_types_supported: Option<Vec<String>>,
-    code_challenge_methods_supported: Option<Vec<String>>,
-    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+/// A search under way.
+struct Search<'a> {
+    http: &'a Http,
+    sought: &'a Sought<'a>,
+    patience: Patience,
+    end: Instant,
+    facts: Facts,
+    /// For people: what was asked, and what came of it.
+    tried: Vec<String>,
+    missing: Vec<Missing>,
+    retry_after: Option<Duration>,
+    /// How often there was no way to the host itself.
+    closed: usize,
 }
 
-impl DocumentText {
-    /// Some servers answer everything with a JSON object, even what they do not have.
-    fn says_anything(&self) -> bool {
-        self.issuer.is_some() || self.authorization_endpoint.is_some() || self.token_endpoint.is_some()
-    }
-}
-
-impl From<DocumentText> for Document {
-    fn from(text: DocumentText) -> Self {
+impl<'a> Search<'a> {
+    fn new(http: &'a Http, sought: &'a Sought<'a>, patience: Patience) -> Self {
         Self {
-            issuer: text.issuer,
-            authorization_endpoint: text.authorization_endpoint,
-            token_endpoint: text.token_endpoint,
-            revocation_endpoint: text.revocation_endpoint,
-            userinfo_endpoint: text.userinfo_endpoint,
-            authorization_response_iss_parameter_supported: text
-                .authorization_response_iss_parameter_supported,
-            scopes_supported: text.scopes_supported,
-            grant_types_supported: text.grant_types_supported,
-            code_challenge_methods_supported: text.code_challenge_methods_supported,
-            token_endpoint_auth_methods_supported: text.token_endpoint_auth_methods_supported,
+            http,
+            sought,
+            patience,
+            end: Instant::now() + patience.whole,
+            facts: Facts::default(),
+            tried: Vec::new(),
+            missing: Vec::new(),
+            retry_after: None,
+            closed: 0,
         }
+    }
+
+    /// Asks for one document; `None` if nobody answers.
+    async fn fetch(&mut self, step: &Step) -> Result<Option<Reply>, DiscoverError> {
+        let (url, patience) = match step {
+            Step::Config(url) => (url, self.patience.config),
+            Step::Document(source) => (&source.url, self.patience.document),
+        };
+        let within = patience.min(self.end.saturating_duration_since(Instant::now()));
+        let answer = if within < TOO_SHORT {
+            let cause = "not asked any more".to_owned();
+            Err(SendError { sent: Sent::Maybe, origin: origin_of(url), cause })
+        } else {
+            self.http.get(url, within).await
+        };
+        let what = answer.as_ref().map_or_else(|error| error.cause.clone(), Reply::summary);
+        tracing::debug!(host = self.sought.host.url(), answer = what, "discovery document asked for");
+        self.tried.push(format!("{}: {what}", self.short(url)));
+        let error = match answer {
+            Ok(reply) => return Ok(Some(reply)),
+            Err(error) => error,
+        };
+        if let Step::Document(source) = step {
+            self.missed(source, Absence::Silence, None);
+        }
+        let own = error.origin == origin_of(self.sought.host.url());
+        self.closed += usize::from(own && error.sent == Sent::No);
+        // Its other documents are behind the same door. The second knock is for a packet that was lost.
+        if self.closed == 2 {
+            return Err(DiscoverError::Unreachable { retry_after: None, cause: error.to_string() });
+        }
+        Ok(None)
+    }
+
+    /// Takes in what a host says of itself: perhaps where its document is.
+    fn config(&mut self, reply: &Reply) -> Result<Option<Source>, DiscoverError> {
+        let Some(config) = documents::host_config(reply) else { return Ok(None) };
+        let source = discovery::root(self.sought.host, self.sought.account_id, &config)?;
+        self.facts = config.facts;
+        Ok(source)
+    }
+
+    fn missed(&mut self, source: &Source, absence: Absence, retry_after: Option<Duration>) {
+        self.missing.push(Missing { absence, decides: source.decides() });
+        self.retry_after = self.retry_after.or(retry_after);
+    }
+
+    fn found(self, metadata: Metadata, by: By) -> Found {
+        Found { metadata, facts: self.facts.about(self.sought.host), by }
+    }
+
+    fn without_document(self) -> Result<Found, DiscoverError> {
+        let fallback = match self.sought.document {
+            Some(_) => self.without_named_document(),
+            None => without_document(self.sought.host, &self.missing),
+        };
+        match fallback {
+            Fallback::Fixed(metadata) => Ok(self.found(*metadata, By::Shape)),
+            Fallback::NotOAuth => Err(DiscoverError::NotOAuth { why: self.why_not() }),
+            Fallback::Later => {
+                let cause = format!(
+                    "{} does not say where its sign-in is ({}). If it stays so, look at the network (VPN, proxy), or name its document: DATABRICKS_DISCOVERY_URL",
+                    self.sought.host,
+                    self.tried.join("; ")
+                );
+                Err(DiscoverError::Unreachable { retry_after: self.retry_after, cause })
+            }
+        }
+    }
+
+    /// The person was plain about where to look, so we look nowhere else.
+    fn without_named_document(&self) -> Fallback {
+        let there = |missing: &Missing| matches!(missing.absence, Absence::Nothing | Absence::Nonsense);
+        if self.missing.iter().all(there) { Fallback::NotOAuth } else { Fallback::Later }
+    }
+
+    fn why_not(&self) -> String {
+        let host = self.sought.host;
+        let tried = self.tried.join("; ");
+        if self.sought.document.is_some() {
+            return format!("there is no OAuth document at the discovery URL for {host} ({tried})");
+        }
+        let databricks = self.missing.iter().any(|missing| missing.decides);
+        let account = if host.is_databricks() && host.cloud().is_none() {
+            "; if it is for a whole account, say which with --account-id"
+        } else {
+            ""
+        };
+        if databricks {
+            format!(
+                "{host} has no sign-in: databricks OAuth is not supported for this host, and there is no other OAuth or OIDC document ({tried}){account}"
+            )
+        } else {
+            format!("{host} has no sign-in: there is no OAuth or OIDC document ({tried})")
+        }
+    }
+
+    fn short(&self, url: &str) -> String {
+        url.strip_prefix(self.sought.host.url())
+            .filter(|path| path.starts_with('/'))
+            .unwrap_or(url)
+            .to_owned()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::issuer::testing::{Fake, json, reply};
-    use sso_agent_core::discovery::Flavor;
-
-    const CONFIG: &str = "/.well-known/databricks-config";
-    const WORKSPACE: &str = "/oidc/.well-known/oauth-authorization-server";
-    const OIDC: &str = "/.well-known/openid-configuration";
-
-    /// A server that has these documents, with `ROOT` in them for its own address.
-    async fn serving(documents: &'static [(&'static str, &'static str)]) -> Fake {
-        Fake::new(|request| {
-            let path = request.split(' ').nth(1).unwrap_or_default();
-            let root = request.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
-            match documents.iter().find(|(at, _)| *at == path) {
-                Some((_, body)) => json(200, &body.replace("ROOT", &format!("http://{root}"))),
-                None => reply(404, "Content-Type: text/html\r\n", "<html>"),
-            }
-        })
-        .await
-    }
-
-    async fn found(fake: &Fake, path: &str) -> Result<Metadata, DiscoverError> {
-        discover(&Http::new(), &Host::parse(&fake.url(path), None).unwrap()).await
-    }
-
-    fn asked(fake: &Fake) -> Vec<String> {
-        fake.heard().iter().map(|request| request.split(' ').nth(1).unwrap().to_owned()).collect()
-    }
-
-    #[tokio::test]
-    async fn a_workspace_says_where_its_server_is() {
-        let fake = serving(&[
-            (CONFIG, r#"{"oidc_endpoint":"ROOT/oidc/accounts/{account_id}","account_id":"a-1","cloud":"AWS"}"#),
-            (
-                "/oidc/accounts/a-1/.well-known/oauth-authorization-server",
-                r#"{"issuer":"ROOT/oidc/accounts/a-1","authorization_endpoint":"ROOT/a","token_endpoint":"ROOT/t","code_challenge_methods_supported":["S256"]}"#,
-            ),
-        ])
-        .await;
-        let metadata = found(&fake, "").await.unwrap();
-        assert_eq!((metadata.flavor, metadata.token_endpoint), (Flavor::Databricks, fake.url("/t")));
-    }
-
-    #[tokio::test]
-    async fn a_workspace_without_a_config_has_its_document_in_the_old_place() {
-        let fake =
-            serving(&[(WORKSPACE, r#"{"authorization_endpoint":"ROOT/a","token_endpoint":"ROOT/t"}"#)]).await;
-        let metadata = found(&fake, "").await.unwrap();
-        assert_eq!((metadata.flavor, metadata.issuer), (Flavor::Databricks, fake.url("/oidc")));
-    }
-
-    #[tokio::test]
-    async fn an_oidc_issuer_is_found_last() {
-        let fake = serving(&[(
-            OIDC,
-            r#"{"issuer":"ROOT","authorization_endpoint":"ROOT/a","token_endpoint":"ROOT/t","authorization_response_iss_parameter_supported":true}"#,
-        )])
-        .await;
-        let metadata = found(&fake, "").await.unwrap();
-        assert_eq!((metadata.flavor, metadata.iss_parameter_supported), (Flavor::Generic, true));
-        assert_eq!(asked(&fake).len(), 4);
-    }
-
-    #[tokio::test]
-    async fn a_host_without_oauth_says_what_was_tried() {
-        let fake = serving(&[]).await;
-        let error = found(&fake, "/realm").await.unwrap_err();
-        assert!(matches!(error, DiscoverError::NotOAuth { .. }));
-        let text = error.to_string();
-        assert!(text.contains("/realm has no sign-in") && text.contains(", /.well-known/openid"), "{text}");
-    }
-
-    #[tokio::test]
-    async fn a_server_that_is_unwell_is_not_said_to_lack_oauth() {
-        let fake = Fake::new(|request| {
-            if request.contains("openid-configuration") {
-                reply(404, "", "")
-            } else {
-                reply(503, "Retry-After: 9\r\n", "")
-            }
-        })
-        .await;
-        let Err(DiscoverError::Unreachable { retry_after, cause }) = found(&fake, "/realm").await else {
-            panic!()
-        };
-        assert_eq!(retry_after, Some(Duration::from_secs(9)));
-        assert!(cause.ends_with(": 503 Service Unavailable"), "{cause}");
-    }
-
-    #[tokio::test]
-    async fn a_host_that_does_not_answer_is_asked_once() {
-        let fake = Fake::new(|_| String::new()).await;
-        assert!(matches!(found(&fake, "").await, Err(DiscoverError::Unreachable { .. })));
-        assert_eq!(asked(&fake).len(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_document_for_somebody_else_ends_the_search() {
-        let fake = serving(&[
-            (WORKSPACE, r#"{"authorization_endpoint":"ROOT/a","token_endpoint":"https://evil.example/t"}"#),
-            (OIDC, r#"{"issuer":"ROOT","authorization_endpoint":"ROOT/a","token_endpoint":"ROOT/t"}"#),
-        ])
-        .await;
-        assert!(matches!(found(&fake, "").await, Err(DiscoverError::Refused(Unacceptable::Foreign(..)))));
-    }
-
-    #[tokio::test]
-    async fn what_is_served_for_everything_is_no_document() {
-        let fake = Fake::new(|request| {
-            if request.contains("databricks-config") {
-                reply(200, "Content-Type: text/html\r\n", "<!doctype html>")
-            } else if request.contains("/oidc/") {
-                json(200, "[]")
-            } else {
-                json(200, r#"{"message":"no such page"}"#)
-            }
-        })
-        .await;
-        assert!(matches!(found(&fake, "").await, Err(DiscoverError::NotOAuth { .. })));
-    }
-}
+mod tests;

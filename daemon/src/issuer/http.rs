@@ -24,7 +24,7 @@ use tower_service::Service as _;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::reply::Reply;
+use super::{discovered::Discoveries, reply::Reply};
 
 const USER_AGENT: &str = concat!("sso-agent/", env!("CARGO_PKG_VERSION"));
 
@@ -36,6 +36,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 pub(crate) struct Http {
     /// The system's roots, some hundred of them: read when first needed, since many an agent only hands out.
     trust: OnceCell<Arc<ClientConfig>>,
+    discoveries: Discoveries,
 }
 
 /// How long an answer that may be there already gets to be read.
@@ -70,7 +71,12 @@ impl Http {
     /// A client that trusts what `config` says.
     #[cfg(test)]
     pub(crate) fn trusting(config: ClientConfig) -> Self {
-        Self { trust: OnceCell::new_with(Some(Arc::new(config))) }
+        Self { trust: OnceCell::new_with(Some(Arc::new(config))), ..Self::default() }
+    }
+
+    /// What it found out about hosts.
+    pub(crate) fn discoveries(&self) -> &Discoveries {
+        &self.discoveries
     }
 
     /// Fetches `url`.

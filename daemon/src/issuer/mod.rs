@@ -5,8 +5,15 @@
 
 mod answer;
 mod authorize;
+#[allow(dead_code, reason = "who asks for Entra comes with profiles")]
 mod discover;
+#[allow(dead_code, reason = "what makes it forget comes with profiles")]
+mod discovered;
+mod documents;
+mod entra;
 mod http;
+#[allow(dead_code, reason = "what it says is asked for where a person signs in")]
+pub(crate) mod providers;
 mod reply;
 mod revoke;
 #[cfg(test)]
@@ -15,9 +22,10 @@ mod token;
 mod user;
 mod verdict;
 
+#[allow(unused_imports, reason = "callers come with profiles")]
+pub(crate) use self::discover::{By, DiscoverError, Found, Sought, Via, discover, find};
 pub(crate) use self::{
     authorize::{Authorization, authorize},
-    discover::{DiscoverError, discover},
     http::Http,
     revoke::revoke,
     token::{Client, exchange_code, refresh},

@@ -35,7 +35,8 @@ impl Fake {
         self.heard.lock().unwrap().clone()
     }
 
-    async fn start(answer: impl Fn(&str) -> Option<String> + Send + 'static) -> Self {
+    /// Answers what `answer` makes of a request, or keeps it waiting for ever.
+    pub(crate) async fn start(answer: impl Fn(&str) -> Option<String> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let heard = Arc::new(Mutex::new(Vec::new()));
