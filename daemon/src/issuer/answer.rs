@@ -152,9 +152,15 @@ fn token_type(said: Option<String>) -> BasicTokenType {
     }
 }
 
-/// A list in one string by the RFC, in an array by some.
+/// A list in one string by the RFC, in an array by some, and with commas by GitHub.
 fn scopes(value: Value) -> Option<Vec<Scope>> {
-    let words = |text: &str| text.split_ascii_whitespace().map(|word| Scope::new(word.to_owned())).collect();
+    let scope = |word: &str| Scope::new(word.to_owned());
+    let words = |text: &str| match text.trim() {
+        text if text.contains(|c: char| c.is_ascii_whitespace()) => {
+            text.split_ascii_whitespace().map(scope).collect()
+        }
+        text => text.split(',').filter(|word| !word.is_empty()).map(scope).collect(),
+    };
     match value {
         Value::String(text) => Some(words(&text)),
         Value::Array(items) => Some(items.into_iter().filter_map(text).map(Scope::new).collect()),
@@ -197,6 +203,9 @@ mod tests {
         };
         assert_eq!(read(r#""a  b""#), Some(vec!["a".into(), "b".into()]));
         assert_eq!(read(r#"["a","b"]"#), Some(vec!["a".into(), "b".into()]));
+        assert_eq!(read(r#""repo,read:user""#), Some(vec!["repo".into(), "read:user".into()]));
+        assert_eq!(read(r#""a b,c""#), Some(vec!["a".into(), "b,c".into()]), "a comma may be in a scope");
+        assert_eq!(read(r#""""#), Some(vec![]));
         assert_eq!(read("null"), None);
     }
 

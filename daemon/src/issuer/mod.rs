@@ -11,9 +11,14 @@ mod discover;
 mod discovered;
 mod documents;
 mod entra;
+#[allow(dead_code, reason = "who signs in workloads comes with profiles")]
+mod github;
+#[allow(dead_code, reason = "who signs in machines comes with profiles")]
+mod grants;
 mod http;
 #[allow(dead_code, reason = "what it says is asked for where a person signs in")]
 pub(crate) mod providers;
+mod recorder;
 mod reply;
 mod revoke;
 #[cfg(test)]
@@ -22,8 +27,6 @@ mod token;
 mod user;
 mod verdict;
 
-#[allow(unused_imports, reason = "callers come with profiles")]
-pub(crate) use self::discover::{By, DiscoverError, Found, Sought, Via, discover, find};
 pub(crate) use self::{
     authorize::{Authorization, authorize},
     http::Http,
@@ -31,4 +34,10 @@ pub(crate) use self::{
     token::{Client, exchange_code, refresh},
     user::{asked, told},
     verdict::{Grant, Outcome, Unreachable},
+};
+#[allow(unused_imports, reason = "callers come with profiles")]
+pub(crate) use self::{
+    discover::{By, DiscoverError, Found, Sought, Via, discover, find},
+    github::{AssertionError, github_oidc},
+    grants::{azure_client_secret, client_credentials, token_exchange},
 };

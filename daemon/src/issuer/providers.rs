@@ -41,6 +41,7 @@ struct Endpoints {
     issuer: String,
     authorization: String,
     token: String,
+    userinfo: Option<String>,
 }
 
 /// Whether a client that runs on somebody's machine has a secret there.
@@ -114,12 +115,11 @@ impl Provider {
         let endpoints = self.endpoints.as_ref()?;
         let origin = Url::parse(host.url()).ok()?.origin().ascii_serialization();
         let at = |template: &str| template.replace("{origin}", &origin);
-        Some(Metadata::at(
-            at(&endpoints.issuer),
-            at(&endpoints.authorization),
-            at(&endpoints.token),
-            Flavor::Generic,
-        ))
+        let (authorize, token) = (at(&endpoints.authorization), at(&endpoints.token));
+        let server = Metadata::at(at(&endpoints.issuer), authorize, token, Flavor::Generic);
+        // A token of somebody's own server is nobody else's business.
+        let userinfo_endpoint = endpoints.userinfo.clone().filter(|_| self.fits(host));
+        Some(Metadata { userinfo_endpoint, ..server })
     }
 
     /// What to ask for when the person `asked` for this. A wish is taken literally; the default leaves
@@ -264,6 +264,10 @@ mod tests {
         let github = named("github").unwrap().fixed(&host("github.com")).unwrap();
         assert_eq!(github.authorization_endpoint, "https://github.com/login/oauth/authorize");
         assert_eq!(github.token_endpoint, "https://github.com/login/oauth/access_token");
+        assert_eq!(github.userinfo_endpoint.as_deref(), Some("https://api.github.com/user"));
+        let enterprise = named("github").unwrap().fixed(&host("git.example")).unwrap();
+        assert_eq!(enterprise.token_endpoint, "https://git.example/login/oauth/access_token");
+        assert_eq!(enterprise.userinfo_endpoint, None, "a token stays with its server");
         assert!(named("google").unwrap().fixed(&host("accounts.google.com")).is_none());
     }
 

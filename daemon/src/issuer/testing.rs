@@ -1,6 +1,9 @@
 //! An issuer in twenty lines: hears requests over plain HTTP on loopback and answers as it is told.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use sso_agent_core::discovery::{Flavor, Metadata};
 use tokio::{
@@ -68,6 +71,17 @@ pub(crate) fn reply(status: u16, headers: &str, body: &str) -> String {
 /// The text of an answer in JSON.
 pub(crate) fn json(status: u16, body: &str) -> String {
     reply(status, "Content-Type: application/json\r\n", body)
+}
+
+/// The fields of a form that was sent.
+pub(crate) fn form(request: &str) -> BTreeMap<String, String> {
+    let body = request.split_once("\r\n\r\n").unwrap().1;
+    url::form_urlencoded::parse(body.as_bytes()).into_owned().collect()
+}
+
+/// Such fields.
+pub(crate) fn fields(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
 }
 
 async fn read(stream: &mut TcpStream) -> String {

@@ -17,7 +17,7 @@ use super::{http::Http, verdict::Grant};
 const WITHIN: Duration = Duration::from_secs(3);
 
 /// The claims that say who somebody is, the most readable first.
-const NAMES: [&str; 4] = ["email", "preferred_username", "upn", "sub"];
+const NAMES: [&str; 5] = ["email", "preferred_username", "upn", "login", "sub"];
 
 /// Says who a grant belongs to, if it tells by itself.
 pub(crate) fn told(grant: &Grant) -> Option<String> {

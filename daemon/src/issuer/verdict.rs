@@ -62,7 +62,18 @@ pub(crate) struct Unreachable {
 pub(crate) enum Asked {
     ByCode,
     ByRefreshToken,
+    /// By a secret of its own, or by what another issuer says of it: no person can help.
+    AsMachine,
 }
+
+/// What GitHub says with 200, in place of the errors of the RFC.
+const GITHUBS: [&str; 5] = [
+    "bad_refresh_token",
+    "bad_verification_code",
+    "incorrect_client_credentials",
+    "redirect_uri_mismatch",
+    "unverified_user_email",
+];
 
 /// Judges an exchange. `answer` is the token response, if `heard` is one.
 pub(crate) fn judge(asked: Asked, heard: Result<Reply, SendError>, answer: Option<Answer>) -> Outcome {
@@ -162,9 +173,13 @@ fn oauth_error(reply: &Reply) -> Option<OAuthError> {
         error: String,
         error_description: Option<serde_json::Value>,
     }
-    let may_be = matches!(reply.status.as_u16(), 400 | 401 | 403) && reply.cut.is_none() && reply.is_json();
+    let status = reply.status.as_u16();
+    let may_be = matches!(status, 200 | 400 | 401 | 403) && reply.cut.is_none() && reply.is_json();
     let object = reply.body.trim_ascii_start().starts_with(b"{");
     let text: Text = if may_be && object { serde_json::from_slice(&reply.body).ok()? } else { return None };
+    if status == 200 && !GITHUBS.contains(&text.error.as_str()) {
+        return None;
+    }
     let allowed = |b: u8| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e);
     let well_formed = (1..=100).contains(&text.error.len()) && text.error.bytes().all(allowed);
     let description = text.error_description.as_ref().and_then(|value| value.as_str()).map(clean);
@@ -178,7 +193,9 @@ fn is_passing(error: &OAuthError) -> bool {
 
 fn needs_a_person(asked: Asked, error: &OAuthError) -> bool {
     match error.error.as_str() {
+        _ if asked == Asked::AsMachine => false,
         "invalid_grant" | "interaction_required" | "login_required" | "consent_required" => true,
+        "bad_refresh_token" | "bad_verification_code" | "unverified_user_email" => true,
         // Databricks says it this way of a refresh token that is spent, revoked or too old.
         "invalid_request" if asked == Asked::ByRefreshToken => error
             .description
@@ -363,6 +380,37 @@ mod tests {
         let said = br#"{"error":"invalid_request","error_description":"Refresh token is invalid"}"#;
         let outcome = judged(Asked::ByCode, Reply::made(400, JSON, said));
         assert!(matches!(outcome, Outcome::Refused(_)));
+    }
+
+    #[test]
+    fn github_is_known_by_its_own_words() {
+        for (status, body, expected) in [
+            (200, r#"{"error":"bad_refresh_token","error_description":"x"}"#, "rejected bad_refresh_token"),
+            (200, r#"{"error":"bad_verification_code"}"#, "rejected bad_verification_code"),
+            (200, r#"{"error":"unverified_user_email"}"#, "rejected unverified_user_email"),
+            (200, r#"{"error":"incorrect_client_credentials"}"#, "refused incorrect_client_credentials"),
+            (200, r#"{"error":"redirect_uri_mismatch"}"#, "refused redirect_uri_mismatch"),
+            (400, r#"{"error":"bad_refresh_token"}"#, "rejected bad_refresh_token"),
+            (200, r#"{"error":"invalid_client"}"#, "Maybe"),
+            (
+                200,
+                r#"{"error":"bad_refresh_token","refresh_token":"r2","access_token":"a"}"#,
+                "granted keep r2",
+            ),
+            (500, r#"{"error":"bad_refresh_token"}"#, "Answered"),
+        ] {
+            assert_eq!(verdict(status, JSON, body), expected, "{body}");
+        }
+        assert_eq!(verdict(200, HTML, r#"{"error":"bad_refresh_token"}"#), "Maybe");
+    }
+
+    #[test]
+    fn no_person_can_help_a_machine() {
+        for error in ["invalid_grant", "interaction_required", "invalid_client", "bad_verification_code"] {
+            let said = format!(r#"{{"error":"{error}"}}"#);
+            let outcome = judged(Asked::AsMachine, Reply::made(400, JSON, said.as_bytes()));
+            assert!(matches!(outcome, Outcome::Refused(_)), "{error}");
+        }
     }
 
     #[test]

@@ -95,7 +95,8 @@ impl Spender {
         };
         let asked = clock::now();
         let outcome =
-            issuer::refresh(&self.http, &server_of(&record), &client_of(&record), &refresh_token).await;
+            issuer::refresh(&self.http, &server_of(&record), &client_of(&record), &refresh_token, &[], None)
+                .await;
         match outcome {
             Outcome::Granted(grant) => {
                 let lease = leased(&grant, &record.scopes, asked);
