@@ -7,13 +7,14 @@ use sso_agent_core::{
     agent::{Agent, Effect},
     host::Host,
     session::About,
-    words::{Label, Renewable, SessionId},
+    words::{Label, SessionId},
 };
 use sso_agent_proto::places::Places;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock,
+    config::{self, Config},
     driver::Driver,
     handle::{Handle, Message},
     issuer::Http,
@@ -22,6 +23,7 @@ use crate::{
         listen::{self, Place},
         service::Service,
     },
+    signin::renewable,
     snapshot::Snapshot,
     spender::{Spender, restored},
     store::{
@@ -100,9 +102,12 @@ pub async fn run(
     let (handle, inbox) = Handle::new(snapshot.clone());
     let (agent, unreadable) = load(&store, &snapshot).await?;
     let sessions = agent.sessions().len();
-    let service = Arc::new(Service { handle: handle.clone(), started, key: store.key(), unreadable });
+    let config = read_config(&options.places).await?;
+    let (key, shared) = (store.key(), config.clone());
+    let service = Arc::new(Service::new(handle.clone(), shared, started, key, unreadable));
     let driver = Driver::new(agent, inbox, handle.clone(), Arc::new(Spender::new(store, Http::new())), place);
     let no_more_clients = CancellationToken::new();
+    let watching = tokio::spawn(watch_config(config, handle.clone()));
     let serving = tokio::spawn(listen::serve(listener, service, no_more_clients.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), sessions, ephemeral = options.ephemeral, "serving");
     systemd::ready(&format!("{sessions} sessions"));
@@ -117,6 +122,7 @@ pub async fn run(
         }
     }
     no_more_clients.cancel();
+    watching.abort();
     // Whoever is still connected then is owed nothing.
     let _ = tokio::time::timeout(LAST_WORDS, serving).await;
     tracing::info!("stopped");
@@ -154,6 +160,20 @@ fn listener(
     listen::clear(socket).map_err(|error| broken(error.to_string()))?;
     let bound = listen::bind(socket).map_err(|error| broken(error.to_string()))?;
     Ok((bound, Place::of(socket), Some(held)))
+}
+
+async fn read_config(places: &Places) -> Result<Arc<Config>, StartError> {
+    let places = places.clone();
+    let read = tokio::task::spawn_blocking(move || Config::read(&places)).await;
+    read.map(Arc::new).map_err(|_| StartError::Store("reading the config files failed".to_owned()))
+}
+
+async fn watch_config(config: Arc<Config>, handle: Handle) {
+    config::watch(config, |reading| {
+        handle.send(Message::SettingsChanged);
+        handle.tell(config::event(reading));
+    })
+    .await;
 }
 
 async fn open_store(options: &Options) -> Result<Arc<dyn Store>, StartError> {
@@ -199,11 +219,12 @@ fn restore(agent: &mut Agent, record: &Record) -> Result<Vec<Effect>, String> {
         issuer: record.issuer.clone(),
         user: record.user.clone(),
         scopes: record.scopes.clone(),
+        made_from: record.made_from.clone(),
     };
     if about.id.as_str() != record.id {
         return Err(format!("it says that it is {}", about.id));
     }
-    let renewable = if record.refresh_token.is_some() { Renewable::ByRefreshToken } else { Renewable::Never };
+    let renewable = renewable(&record.renewal, record.refresh_token.is_some());
     let lease = record.lease.as_ref().map(|lease| Arc::new(restored(lease, now)));
     Ok(agent.restore(about, renewable, lease, record.login_required.clone(), now))
 }

@@ -20,7 +20,7 @@ use crate::{
     clock,
     handle::{Handle, LoginNews, Message, TokenAsk},
     rpc::listen::Place,
-    signin::{self, Links},
+    signin::{self, Links, Takeover},
     spender::Spender,
     systemd,
 };
@@ -142,6 +142,18 @@ impl Driver {
                 let give_up = clock::now().after(wait);
                 self.happened(Event::Asked(target, Waiter { ticket, need, give_up }));
             }
+            Message::Narrow { session, scopes, need, answer } => {
+                let spender = self.spender.clone();
+                self.jobs.spawn(async move {
+                    let told = match spender.narrow(&session, &scopes, &need).await {
+                        Ok(lease) => Answer::Token(session, lease),
+                        Err(refusal) => Answer::Refused(refusal),
+                    };
+                    // Whoever asked may be gone by now, which is no fault.
+                    let _ = answer.send(told);
+                });
+            }
+            Message::TakeOver { takeover, done } => self.take_over(*takeover, done),
             Message::Login { plan, ticket, news } => {
                 self.watchers.insert(ticket, news);
                 self.happened(Event::LoginAsked(plan, ticket));
@@ -150,6 +162,8 @@ impl Driver {
                 self.logouts.insert(ticket, done);
                 self.happened(Event::LogoutAsked(target, ticket));
             }
+            // What is known of a host may be due to what they were.
+            Message::SettingsChanged => self.spender.http().discoveries().forget(),
             Message::Look(look) => look(&self.agent, clock::now()),
             Message::Happened(event) => {
                 self.let_go(&event);
@@ -243,6 +257,19 @@ impl Driver {
             let step = move |step: Step| teller.send(Message::Happened(Event::Stepped(id, step)));
             let report = |outcome| handle.send(Message::Happened(Event::SignedIn(id, outcome)));
             signin::sign_in(&plan, &spender, links, call_off, step, report).await;
+        });
+    }
+
+    fn take_over(&self, takeover: Takeover, done: oneshot::Sender<Result<SessionId, Refusal>>) {
+        let (spender, handle) = (self.spender.clone(), self.handle.clone());
+        self.jobs.spawn(async move {
+            let outcome = signin::take_over(takeover, &spender).await.map(|signed_in| {
+                let id = signed_in.about.id.clone();
+                handle.send(Message::Happened(Event::TookOver(signed_in)));
+                id
+            });
+            // Whoever asked may be gone by now, which is no fault.
+            let _ = done.send(outcome);
         });
     }
 

@@ -16,16 +16,22 @@ use sso_agent_proto::events;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::snapshot::Snapshot;
+use crate::{signin::Takeover, snapshot::Snapshot};
 
 /// What reaches the driver.
 pub(crate) enum Message {
     /// Somebody wants a token.
     Token(TokenAsk),
+    /// Somebody wants a token with fewer scopes than its session has.
+    Narrow { session: SessionId, scopes: Vec<String>, need: Need, answer: oneshot::Sender<Answer> },
+    /// A sign-in of another tool is to be taken over.
+    TakeOver { takeover: Box<Takeover>, done: oneshot::Sender<Result<SessionId, Refusal>> },
     /// Somebody wants to sign in.
     Login { plan: Box<Plan>, ticket: Ticket, news: mpsc::UnboundedSender<LoginNews> },
     /// Somebody wants to sign out.
     Logout { target: Target, ticket: Ticket, done: oneshot::Sender<Result<bool, Refusal>> },
+    /// The person's settings have changed.
+    SettingsChanged,
     /// Somebody wants to look at what there is.
     Look(Look),
     /// A job came to an end, or somebody hung up.
@@ -120,6 +126,30 @@ impl Handle {
         let answer = told.await.unwrap_or_else(|_| Answer::Refused(gone()));
         held.answered();
         answer
+    }
+
+    /// Asks for a token with fewer scopes than its session has. Whoever does not wait for it takes
+    /// nothing back: the next one finds it.
+    pub(crate) async fn narrow(
+        &self,
+        session: SessionId,
+        scopes: Vec<String>,
+        need: Need,
+        wait: Duration,
+    ) -> Answer {
+        let (answer, told) = oneshot::channel();
+        self.send(Message::Narrow { session, scopes, need, answer });
+        match tokio::time::timeout(wait, told).await {
+            Ok(answer) => answer.unwrap_or_else(|_| Answer::Refused(gone())),
+            Err(_) => Answer::Refused(Refusal::Timeout),
+        }
+    }
+
+    /// Takes over a sign-in of another tool.
+    pub(crate) async fn take_over(&self, takeover: Takeover) -> Result<SessionId, Refusal> {
+        let (done, told) = oneshot::channel();
+        self.send(Message::TakeOver { takeover: Box::new(takeover), done });
+        told.await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// Begins or joins a sign-in; whoever drops what this gives takes itself out of it.

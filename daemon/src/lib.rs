@@ -7,6 +7,7 @@ pub mod app;
 pub mod demo;
 
 mod clock;
+mod config;
 mod driver;
 mod handle;
 mod http;

@@ -17,6 +17,9 @@ pub const CONFIG: &str = "SSO_AGENT_CONFIG";
 /// Overrides the state folder.
 pub const STATE: &str = "SSO_AGENT_STATE";
 
+/// Names another file of the Databricks tools' profiles.
+pub const DATABRICKS_CONFIG: &str = "DATABRICKS_CONFIG_FILE";
+
 /// The longest path of a Unix socket, in bytes: `sun_path` without its final NUL, the shorter of
 /// Linux's 107 and the 103 of macOS.
 pub const MAX_SOCKET_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
@@ -103,6 +106,27 @@ impl Places {
     }
 }
 
+/// This user's home folder.
+pub fn home() -> Option<PathBuf> {
+    directories::BaseDirs::new().map(|user| user.home_dir().to_owned())
+}
+
+/// Where the Databricks tools keep their profiles: `~/.databrickscfg`, or what
+/// [`DATABRICKS_CONFIG`] names.
+pub fn databricks_config() -> Option<PathBuf> {
+    databricks_config_of(std::env::var_os(DATABRICKS_CONFIG), home())
+}
+
+fn databricks_config_of(named: Option<OsString>, home: Option<PathBuf>) -> Option<PathBuf> {
+    match named.filter(|named| !named.is_empty()).map(PathBuf::from) {
+        Some(named) => match (named.strip_prefix("~"), home) {
+            (Ok(rest), Some(home)) => Some(home.join(rest)),
+            (Ok(_) | Err(_), _) => std::path::absolute(&named).ok(),
+        },
+        None => home.map(|home| home.join(".databrickscfg")),
+    }
+}
+
 /// The folder of the sockets: the user's own, never the shared temp dir.
 fn runtime(var: &impl Fn(&str) -> Option<OsString>, state: &Path) -> PathBuf {
     let own = if cfg!(target_os = "macos") { "TMPDIR" } else { "XDG_RUNTIME_DIR" };
@@ -180,6 +204,15 @@ mod tests {
         let long = format!("/{}", "x".repeat(MAX_SOCKET_PATH));
         assert!(matches!(places(&[(SOCK, &long)]), Err(PlaceError::TooLong { length: 108, .. })));
         assert!(matches!(places(&[(SOCK, "")]), Err(PlaceError::BadOverride { variable: SOCK, .. })));
+    }
+
+    #[test]
+    fn the_databricks_tools_have_their_profiles_where_they_say() {
+        let at = |named: Option<&str>| databricks_config_of(named.map(Into::into), Some("/home/u".into()));
+        assert_eq!(at(None).as_deref(), Some(Path::new("/home/u/.databrickscfg")));
+        assert_eq!(at(Some("")).as_deref(), Some(Path::new("/home/u/.databrickscfg")));
+        assert_eq!(at(Some("~/cfg")).as_deref(), Some(Path::new("/home/u/cfg")));
+        assert_eq!(at(Some("/etc/cfg")).as_deref(), Some(Path::new("/etc/cfg")));
     }
 
     #[test]

@@ -24,10 +24,40 @@ mod tests;
 pub enum Target {
     /// This one.
     Session(SessionId),
-    /// The one at this host, with this label if one is given.
-    Host(Host, Option<Label>),
+    /// One at this host.
+    Host(Host, Which),
     /// The only one there is.
     Only,
+}
+
+/// Which of the sessions at one host is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// The one with this label.
+    Labelled(Label),
+    /// The one of the profile with this name, which is its label; or the one without a label, since
+    /// one sign-in at a host serves all profiles that have none of their own.
+    OfProfile(Label),
+    /// The one that a program signed in to from just these settings.
+    OfMachine {
+        /// The name of its profile.
+        label: Label,
+        /// See [`About::made_from`].
+        made_from: String,
+    },
+    /// The one without a label, or the only one.
+    Any {
+        /// What the host goes by in the person's files. With more than one of these, the only session
+        /// may be somebody else's.
+        profiles: Vec<String>,
+    },
+}
+
+impl Which {
+    /// Of a host that no file names.
+    pub fn any() -> Self {
+        Self::Any { profiles: Vec::new() }
+    }
 }
 
 /// What can happen.
@@ -43,6 +73,8 @@ pub enum Event {
     Stepped(LoginId, Step),
     /// A sign-in came to an end; `Ok` means that its refresh token is banked.
     SignedIn(LoginId, Result<Box<SignedIn>, Refusal>),
+    /// A sign-in that another tool had made was taken over, and is banked.
+    TookOver(Box<SignedIn>),
     /// Somebody wants to sign out.
     LogoutAsked(Target, Ticket),
     /// Whoever held the ticket is gone.
@@ -165,8 +197,14 @@ impl Agent {
     /// The sessions at a host.
     pub fn sessions_at<'a>(&'a self, host: &Host) -> impl Iterator<Item = &'a Session> {
         let plain = SessionId::of(host, &Label::default());
-        let labelled = SessionId::named(&format!("{plain}#"))..SessionId::named(&format!("{plain}$"));
-        self.sessions.get(&plain).into_iter().chain(self.sessions.range(labelled).map(|(_, session)| session))
+        let between = |from: &str, to: &str| {
+            SessionId::named(&format!("{plain}{from}"))..SessionId::named(&format!("{plain}{to}"))
+        };
+        let labelled = self.sessions.range(between("#", "$"));
+        // A host that was named without its account may have sessions that know theirs.
+        let accounts = self.sessions.range(between("/accounts/", "/accounts0"));
+        let more = labelled.chain(accounts).map(|(_, session)| session);
+        self.sessions.get(&plain).into_iter().chain(more)
     }
 
     /// Finds the session that is meant.
@@ -178,18 +216,23 @@ impl Agent {
         match target {
             Target::Session(id) if self.sessions.contains_key(id) => Ok(id.clone()),
             Target::Session(id) => Err(Refusal::Unknown { what: format!("session {id} is not known here") }),
-            Target::Host(host, Some(label)) => {
-                let id = SessionId::of(host, label);
-                if self.sessions.contains_key(&id) { Ok(id) } else { Err(nobody_at(place(host, label))) }
+            Target::Host(host, Which::Labelled(label)) => {
+                self.known(host, label).ok_or_else(|| nobody_at(place(host, label)))
             }
-            Target::Host(host, None) => {
-                let plain = SessionId::of(host, &Label::default());
-                if self.sessions.contains_key(&plain) {
-                    return Ok(plain);
-                }
-                only(self.sessions_at(host)).unwrap_or_else(|| Err(nobody_at(host.url().to_owned())))
-            }
-            Target::Only => only(self.sessions.values()).unwrap_or_else(|| {
+            Target::Host(host, Which::OfProfile(name)) => self
+                .known(host, name)
+                .or_else(|| self.known(host, &Label::default()))
+                .ok_or_else(|| nobody_at(place(host, name))),
+            Target::Host(host, Which::OfMachine { label, made_from }) => self
+                .known(host, label)
+                .filter(|id| self.is_made_from(id, made_from))
+                .ok_or_else(|| nobody_at(place(host, label))),
+            Target::Host(host, Which::Any { profiles }) => self
+                .known(host, &Label::default())
+                .map(Ok)
+                .or_else(|| among(self.sessions_at(host), profiles))
+                .unwrap_or_else(|| Err(nobody_at(host.url().to_owned()))),
+            Target::Only => among(self.sessions.values(), &[]).unwrap_or_else(|| {
                 Err(Refusal::LoginRequired {
                     at: "any host".into(),
                     why: "nobody is signed in".into(),
@@ -197,6 +240,14 @@ impl Agent {
                 })
             }),
         }
+    }
+
+    fn known(&self, host: &Host, label: &Label) -> Option<SessionId> {
+        Some(SessionId::of(host, label)).filter(|id| self.sessions.contains_key(id))
+    }
+
+    fn is_made_from(&self, id: &SessionId, settings: &str) -> bool {
+        self.session(id).is_some_and(|session| session.about().made_from.as_deref() == Some(settings))
     }
 
     /// Takes in what happened and says what to do about it, in this order.
@@ -209,6 +260,7 @@ impl Agent {
             Event::LoginAsked(plan, ticket) => self.login_asked(plan, ticket, now),
             Event::Stepped(id, step) => self.stepped(id, step),
             Event::SignedIn(id, outcome) => self.signed_in(id, outcome, now),
+            Event::TookOver(signed_in) => self.adopt(*signed_in, now),
             Event::LogoutAsked(target, ticket) => self.logout_asked(&target, ticket),
             Event::HungUp(ticket) => self.hung_up(ticket),
             Event::Woke => self.woke(now),
@@ -395,15 +447,18 @@ fn effects_of(id: &SessionId, wants: Vec<Want>) -> Vec<Effect> {
     wants.into_iter().map(effect).collect()
 }
 
-/// The only one of several, if there is any.
-fn only<'a>(mut sessions: impl Iterator<Item = &'a Session>) -> Option<Result<SessionId, Refusal>> {
-    let id = |session: &Session| session.about().id.clone();
-    let first = id(sessions.next()?);
-    let rest: Vec<SessionId> = sessions.take(9).map(id).collect();
-    if rest.is_empty() {
-        return Some(Ok(first));
+/// The only one of several, if there is any, and if no more than one of `profiles` can mean it.
+fn among<'a>(
+    sessions: impl Iterator<Item = &'a Session>,
+    profiles: &[String],
+) -> Option<Result<SessionId, Refusal>> {
+    // What a program has is for those who name its profile.
+    let persons = sessions.map(Session::about).filter(|about| about.made_from.is_none());
+    let mut found: Vec<SessionId> = persons.take(10).map(|about| about.id.clone()).collect();
+    if found.len() > 1 || !found.is_empty() && profiles.len() > 1 {
+        return Some(Err(Refusal::Ambiguous { sessions: found, profiles: profiles.to_vec() }));
     }
-    Some(Err(Refusal::Ambiguous { sessions: std::iter::once(first).chain(rest).collect() }))
+    found.pop().map(Ok)
 }
 
 fn nobody_at(at: String) -> Refusal {

@@ -27,16 +27,85 @@ pub struct Plan {
     pub host: Host,
     /// What to tell this account at the host by.
     pub label: Label,
+    /// Where the authorization server is.
+    pub server: Server,
     /// The OAuth client; the host's stock one when absent.
     pub client_id: Option<String>,
     /// Of a confidential client.
     pub client_secret: Option<SecretString>,
     /// What to ask for; the host's usual ones when empty.
     pub scopes: Vec<String>,
-    /// The port of the redirect listener, when it may not be any.
-    pub redirect_port: Option<u16>,
+    /// How it is done.
+    pub flow: Flow,
     /// How long the person may take.
     pub timeout: Duration,
+    /// A digest of the settings that it was made from, if they are a profile's.
+    pub made_from: Option<String>,
+}
+
+/// Where the authorization server of a host is, as far as somebody said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Server {
+    /// Its address, when it is not at the host itself.
+    pub issuer: Option<Host>,
+    /// What kind it is, when its address does not tell.
+    pub provider: Option<String>,
+    /// The whole address of its discovery document.
+    pub discovery_url: Option<String>,
+    /// For a client that is registered at Entra, which an Azure workspace believes as it does its own
+    /// server.
+    pub entra: Option<Entra>,
+}
+
+/// Who signs in at Entra.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entra {
+    /// A person, by an application of theirs.
+    Person,
+    /// A service principal, by its secret.
+    Principal {
+        /// The workspace knows it if nobody says.
+        tenant: Option<String>,
+    },
+}
+
+/// How a sign-in is done.
+#[derive(Debug, Clone)]
+pub enum Flow {
+    /// By a person in a browser (RFC 8252).
+    Browser {
+        /// The port of the redirect listener, when it may not be any.
+        port: Option<u16>,
+    },
+    /// By the client itself, with its secret (RFC 6749, 4.4).
+    ClientCredentials,
+    /// By the client itself, with a token of its platform (RFC 8693).
+    TokenExchange(Subject),
+}
+
+/// Where the token is that a workload shows for itself.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// Here.
+    Token(SecretString),
+    /// In this file, which its platform keeps fresh.
+    File(String),
+    /// GitHub Actions gives it for this address and this token.
+    GitHub {
+        /// `ACTIONS_ID_TOKEN_REQUEST_URL`
+        url: String,
+        /// `ACTIONS_ID_TOKEN_REQUEST_TOKEN`
+        token: SecretString,
+        /// Whom the token shall be for; the server's own default when absent.
+        audience: Option<String>,
+    },
+}
+
+impl Flow {
+    /// Whether two are of one kind.
+    fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
 }
 
 impl Plan {
@@ -70,6 +139,7 @@ struct Pending {
     session: SessionId,
     client_id: Option<String>,
     scopes: Vec<String>,
+    flow: Flow,
     watchers: Vec<Ticket>,
     step: Option<Step>,
     give_up: Deadline,
@@ -91,7 +161,10 @@ impl Logins {
     pub fn join(&mut self, plan: &Plan, watcher: Ticket, now: Now) -> Joined {
         let session = plan.session();
         let same = |p: &&mut Pending| {
-            p.session == session && p.client_id == plan.client_id && p.scopes == plan.scopes
+            p.session == session
+                && p.client_id == plan.client_id
+                && p.scopes == plan.scopes
+                && p.flow.is_like(&plan.flow)
         };
         if let Some(pending) = self.pending.iter_mut().find(same) {
             pending.watchers.push(watcher);
@@ -107,6 +180,7 @@ impl Logins {
             session,
             client_id: plan.client_id.clone(),
             scopes: plan.scopes.clone(),
+            flow: plan.flow.clone(),
             watchers: vec![watcher],
             step: None,
             give_up: now.after(plan.timeout),
@@ -181,7 +255,9 @@ mod tests {
             client_id: Some(client.to_owned()),
             client_secret: None,
             scopes: vec![],
-            redirect_port: None,
+            server: Server::default(),
+            flow: Flow::Browser { port: None },
+            made_from: None,
             timeout: Duration::from_secs(60),
         }
     }

@@ -43,6 +43,8 @@ pub enum Refusal {
     Ambiguous {
         /// These.
         sessions: Vec<SessionId>,
+        /// The names of the profiles that may be meant, if there are any.
+        profiles: Vec<String>,
     },
     /// The issuer or the network does not answer now.
     Unavailable {

@@ -34,6 +34,8 @@ pub struct About {
     pub user: Option<String>,
     /// What was granted.
     pub scopes: Vec<String>,
+    /// Tells the settings that a program signed in from; `None` where a person did.
+    pub made_from: Option<String>,
 }
 
 /// One signed-in identity at one host.
@@ -178,7 +180,7 @@ impl Session {
     fn empty(about: About, renewable: Renewable, spread: Spread, number: u64) -> Self {
         let overdue = Now { steady: Duration::ZERO, wall: Duration::ZERO }.after(Duration::ZERO);
         let renewal = match renewable {
-            Renewable::ByRefreshToken => Renewal::Fresh { due: overdue },
+            Renewable::ByRefreshToken | Renewable::ByCredentials => Renewal::Fresh { due: overdue },
             Renewable::Never => Renewal::Ending,
         };
         Self { about, lease: None, renewable, renewal, waiters: Vec::new(), spread, attempts: number << 32 }
@@ -367,7 +369,7 @@ impl Session {
 
     fn keep(&mut self, lease: Arc<Lease>) {
         self.renewal = match self.renewable {
-            Renewable::ByRefreshToken => {
+            Renewable::ByRefreshToken | Renewable::ByCredentials => {
                 Renewal::Fresh { due: schedule::refresh_at(&lease, self.spread.draw()) }
             }
             Renewable::Never => Renewal::Ending,
@@ -395,7 +397,7 @@ impl Session {
     /// could go on for ever.
     fn not_good_enough(&mut self, failures: u32, now: Now) -> Vec<Want> {
         match self.renewable {
-            Renewable::ByRefreshToken => {
+            Renewable::ByRefreshToken | Renewable::ByCredentials => {
                 let problem = Problem::Unreachable("the new token is not what was asked for".to_owned());
                 let mut wants = self.retry(problem, failures, None, now);
                 wants.retain(|want| !matches!(want, Want::Tell(_)));

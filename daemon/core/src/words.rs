@@ -94,14 +94,11 @@ pub struct Need {
     pub min_valid: Duration,
     /// How long it stays valid at the very least, also while no new one can be had; capped likewise.
     pub required: Duration,
-    /// Not older than [`FRESH`].
-    pub fresh: bool,
+    /// Not older than this: whoever asks for a new token means no stale one.
+    pub youth: Option<Duration>,
     /// Not this one, which a server turned down.
     pub not: Option<String>,
 }
-
-/// A token younger than this counts as new, also for those who ask for a new one.
-pub const FRESH: Duration = Duration::from_secs(30);
 
 impl Need {
     /// Whether `lease` will do.
@@ -115,8 +112,8 @@ impl Need {
     }
 
     fn admits(&self, lease: &Lease, now: Now) -> bool {
-        let old = now.since(lease.obtained) >= FRESH;
-        !(self.fresh && old) && self.not.as_ref() != Some(&lease.token_id)
+        let age = now.since(lease.obtained);
+        self.youth.is_none_or(|youth| age < youth) && self.not.as_ref() != Some(&lease.token_id)
     }
 }
 
@@ -138,6 +135,8 @@ pub struct Attempt(pub u64);
 pub enum Renewable {
     /// By a refresh token, which the store holds.
     ByRefreshToken,
+    /// By what the client itself can show: its secret, or a token of its platform. Nothing is used up.
+    ByCredentials,
     /// Not at all: the issuer gave no refresh token.
     Never,
 }

@@ -49,6 +49,7 @@ pub(crate) enum Via<'a> {
 
 impl<'a> Sought<'a> {
     /// The sign-in of `host`, of which nothing else is known.
+    #[cfg(test)]
     pub(crate) fn at(host: &'a Host) -> Self {
         Self { host, account_id: None, document: None, provider: None, via: Via::Host }
     }
@@ -111,11 +112,6 @@ pub(super) const PATIENCE: Patience = Patience {
 
 /// Not worth asking for.
 const TOO_SHORT: Duration = Duration::from_millis(20);
-
-/// Finds the authorization server of `host`, or knows it.
-pub(crate) async fn discover(http: &Http, host: &Host) -> Result<Metadata, DiscoverError> {
-    Ok(find(http, &Sought::at(host)).await?.metadata.clone())
-}
 
 /// Finds what is sought, or knows it: an answer is good for an hour.
 pub(crate) async fn find(http: &Http, sought: &Sought<'_>) -> Result<Arc<Found>, DiscoverError> {

@@ -237,11 +237,11 @@ fn begin(
 }
 
 async fn login_and_tell(id: Id, login: Login, service: &Shared, out: &mpsc::Sender<Line>) {
-    let plan = match translate::plan(login) {
+    let plan = match service.plan(login) {
         Ok(plan) => plan,
         Err(fault) => return send(out, refusal(&id, fault.into())).await,
     };
-    let mut watch = service.handle.login(plan);
+    let mut watch = service.login(plan);
     loop {
         let step = match watch.next().await {
             LoginNews::Authorize(url) => Step::Authorize { url },
@@ -260,7 +260,7 @@ async fn login_and_tell(id: Id, login: Login, service: &Shared, out: &mpsc::Send
 }
 
 async fn tell_events(id: Id, wish: Subscribe, service: &Shared, out: &mpsc::Sender<Line>) {
-    let mut events = service.handle.subscribe();
+    let mut events = service.subscribe();
     send(out, line(&id, &sso_agent_proto::agent::Done {})).await;
     loop {
         match events.recv().await {

@@ -2,5 +2,8 @@
 
 pub(crate) mod connection;
 pub(crate) mod listen;
+mod machines;
+mod scopes;
 pub(crate) mod service;
+mod tokens;
 pub(crate) mod translate;

@@ -2,29 +2,33 @@
 
 use std::sync::Arc;
 
-use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use sso_agent_core::{
-    agent::Answer,
+    agent::{Agent, Target},
+    host::Host,
+    login::Plan,
     time::Now,
-    words::{Lease, SessionId},
+    words::SessionId,
 };
 use sso_agent_proto::{
     PROTOCOL,
     agent::{Done, Info, Key},
+    events::Event,
     fault::{Fault, Kind},
     method::{self, Call},
+    profile::Profiles,
     rpc::{Code, Id, RpcError, result_line},
     secret::Wiped,
-    session::{LoggedOut, Session, Sessions, Target},
-    token::TokenGet,
+    session::{self, LoggedOut, Session, Sessions, State},
 };
+use tokio::sync::broadcast;
 
-use super::translate;
+use super::{machines::Machines, translate};
 use crate::{
     clock,
-    handle::{Handle, Message},
-    snapshot::Offered,
+    config::{self, Config, Meant},
+    handle::{Handle, LoginWatch, Message},
+    signin::Takeover,
 };
 
 /// A reply, wiped when it has been sent: it may hold a token.
@@ -32,41 +36,24 @@ pub(crate) type Line = Wiped;
 
 /// See the module.
 pub(crate) struct Service {
-    pub(crate) handle: Handle,
-    pub(crate) started: Now,
-    pub(crate) key: Key,
-    pub(crate) unreadable: Vec<String>,
-}
-
-/// `token.get`'s result, borrowed: the token is not copied on its way out.
-#[derive(Serialize)]
-struct TokenReply<'a> {
-    access_token: &'a str,
-    token_type: &'a str,
-    token_id: &'a str,
-    expires_at: jiff::Timestamp,
-    expires_in_s: u64,
-    scopes: &'a [String],
-    session: &'a str,
+    pub(super) handle: Handle,
+    pub(super) config: Arc<Config>,
+    pub(super) machines: Machines,
+    started: Now,
+    key: Key,
+    unreadable: Vec<String>,
 }
 
 impl Service {
-    /// Answers what needs nobody else: a token that is at hand.
-    ///
-    /// Only the plainest way of asking is tried. Whatever else it may be, the driver knows.
-    pub(crate) fn at_once(&self, id: &Id, call: &Call) -> Option<Line> {
-        let Call::TokenGet(ask) = call else { return None };
-        let session = match translate::target(&ask.target()).ok()? {
-            sso_agent_core::agent::Target::Session(session) => session,
-            sso_agent_core::agent::Target::Host(host, label) => {
-                SessionId::of(&host, &label.unwrap_or_default())
-            }
-            sso_agent_core::agent::Target::Only => return None,
-        };
-        let now = clock::now();
-        let offered = self.handle.snapshot().get(&session, &translate::need(ask), now)?;
-        has_scopes(ask, &offered.lease).ok()?;
-        Some(token_line(id, &session, &offered, now))
+    /// All that methods need.
+    pub(crate) fn new(
+        handle: Handle,
+        config: Arc<Config>,
+        started: Now,
+        key: Key,
+        unreadable: Vec<String>,
+    ) -> Self {
+        Self { handle, config, machines: Machines::default(), started, key, unreadable }
     }
 
     /// Answers everything that ends with one reply and needs no progress.
@@ -81,34 +68,78 @@ impl Service {
             Call::SessionList(target) => Ok(line(id, &self.list(target).await?)),
             Call::SessionShow(target) => Ok(line(id, &self.show(&target).await?)),
             Call::SessionLogout(target) => {
-                let revoked = self.handle.logout(translate::target(&target)?).await;
+                let revoked = self.handle.logout(self.session_meant(&target)?).await;
                 let revoked = revoked.map_err(|refusal| translate::fault(&refusal))?;
                 Ok(line(id, &LoggedOut { revoked }))
             }
-            Call::AgentReload | Call::ProfileList | Call::MetadataUrl(_) => {
-                Err(RpcError::new(Code::MethodNotFound, "not in this version"))
-            }
-            Call::SessionLogin(_) | Call::SessionImport(_) | Call::EventsSubscribe(_) => {
+            Call::AgentReload => Ok(line(id, &self.reload().await?)),
+            Call::ProfileList => Ok(line(id, &self.profiles().await?)),
+            Call::SessionImport(import) => Ok(line(id, &self.import(import).await?)),
+            Call::MetadataUrl(_) => Err(RpcError::new(Code::MethodNotFound, "not in this version")),
+            Call::SessionLogin(_) | Call::EventsSubscribe(_) => {
                 Err(RpcError::new(Code::Internal, "this method is answered elsewhere"))
             }
         }
     }
 
-    async fn token(&self, id: &Id, ask: &TokenGet) -> Result<Line, RpcError> {
-        if !ask.scopes.is_empty() {
-            let hint = "leave `scopes` out: the token has all that were granted at the sign-in";
-            return Err(
-                Fault::new(Kind::Unsupported, "tokens with fewer scopes are not served yet", hint).into()
-            );
+    /// The session that a request means; one that is none has no other business than handing out its token.
+    fn session_meant(&self, wanted: &session::Target) -> Result<Target, RpcError> {
+        match self.config.known().meant(wanted)? {
+            Meant::Session(target) | Meant::Machine(target, _) => Ok(target),
+            Meant::Token { session, .. } => Ok(Target::Session(session)),
         }
-        let target = translate::target(&ask.target())?;
-        match self.handle.token(target, translate::need(ask), translate::wait(ask)).await {
-            Answer::Token(session, lease) => {
-                has_scopes(ask, &lease)?;
-                Ok(token_line(id, &session, &Offered::from(lease), clock::now()))
-            }
-            Answer::Refused(refusal) => Err(translate::fault(&refusal).into()),
-            Answer::SignedIn(_) => Err(RpcError::new(Code::Internal, "asked for a token, told of a sign-in")),
+    }
+
+    /// Reads what to sign in to.
+    pub(crate) fn plan(&self, login: session::Login) -> Result<Plan, Fault> {
+        self.config.known().plan(login)
+    }
+
+    async fn reload(&self) -> Result<Done, RpcError> {
+        let config = self.config.clone();
+        let reading = tokio::task::spawn_blocking(move || config.read_again()).await;
+        let reading =
+            reading.map_err(|_| RpcError::new(Code::Internal, "reading the config files failed"))?;
+        self.handle.send(Message::SettingsChanged);
+        self.handle.tell(config::event(reading));
+        match self.config.known().problems.as_slice() {
+            [] => Ok(Done {}),
+            problems => Err(Fault::new(
+                Kind::Unsupported,
+                format!("not all settings are in force: {}", problems.join("; ")),
+                "mend the file; what it said before stays in force",
+            )
+            .into()),
+        }
+    }
+
+    async fn profiles(&self) -> Result<Profiles, RpcError> {
+        let known = self.config.known();
+        let look = move |agent: &Agent, _| {
+            known.list(|meant| match meant {
+                Meant::Session(target) | Meant::Machine(target, _) => {
+                    agent.find(target).ok().map(|id| id.to_string())
+                }
+                Meant::Token { .. } => None,
+            })
+        };
+        self.handle.look(look).await.ok_or_else(stopped)
+    }
+
+    async fn import(&self, import: session::Import) -> Result<Session, RpcError> {
+        let session::Import { host, label, account_id, client_id, scopes, refresh_token } = import;
+        let login = session::Login {
+            host: Some(host),
+            label,
+            account_id,
+            client_id,
+            scopes,
+            ..session::Login::default()
+        };
+        let takeover = Takeover { plan: self.plan(login)?, refresh_token };
+        match self.handle.take_over(takeover).await {
+            Ok(id) => self.session(id).await,
+            Err(refusal) => Err(translate::fault(&refusal).into()),
         }
     }
 
@@ -127,18 +158,20 @@ impl Service {
         })
     }
 
-    async fn list(&self, target: Target) -> Result<Sessions, RpcError> {
-        if target != Target::default() {
+    async fn list(&self, target: session::Target) -> Result<Sessions, RpcError> {
+        if target != session::Target::default() {
             return Ok(Sessions { sessions: vec![self.show(&target).await?] });
         }
-        let list = |agent: &sso_agent_core::agent::Agent, now| {
-            agent.sessions().map(|session| translate::session(session, now)).collect()
-        };
+        let list =
+            |agent: &Agent, now| agent.sessions().map(|session| translate::session(session, now)).collect();
         Ok(Sessions { sessions: self.handle.look(list).await.ok_or_else(stopped)? })
     }
 
-    async fn show(&self, target: &Target) -> Result<Session, RpcError> {
-        let target = translate::target(target)?;
+    async fn show(&self, target: &session::Target) -> Result<Session, RpcError> {
+        if let Meant::Token { session, host, .. } = self.config.known().meant(target)? {
+            return Ok(token_session(&session, &host));
+        }
+        let target = self.session_meant(target)?;
         let shown = self.handle.look(move |agent, now| {
             let found = agent.find(&target)?;
             Ok(agent.session(&found).map(|session| translate::session(session, now)))
@@ -150,18 +183,40 @@ impl Service {
         }
     }
 
+    /// Begins or joins a sign-in.
+    pub(crate) fn login(&self, plan: Plan) -> LoginWatch {
+        self.handle.login(plan)
+    }
+
+    /// Everything that happens from now on.
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.handle.subscribe()
+    }
+
     /// One session, by its id.
     pub(crate) async fn session(&self, id: SessionId) -> Result<Session, RpcError> {
-        self.show(&Target { session: Some(id.to_string()), ..Target::default() }).await
+        self.show(&session::Target { session: Some(id.to_string()), ..session::Target::default() }).await
     }
 }
 
-/// A token has all scopes of its session; one that must have others takes another sign-in.
-fn has_scopes(ask: &TokenGet, lease: &Lease) -> Result<(), RpcError> {
-    let Some(missing) = ask.scopes.iter().find(|scope| !lease.scopes.contains(scope)) else { return Ok(()) };
-    let message = format!("the session does not have the scope {missing:.80?}");
-    let hint = "sign in with it: sso login HOST --scope SCOPE";
-    Err(Fault::new(Kind::LoginRequired, message, hint).into())
+/// What a token that stands in a file looks like as a session.
+fn token_session(id: &SessionId, host: &Host) -> Session {
+    let label = id.as_str().rsplit_once('#').map(|(_, label)| label.to_owned());
+    Session {
+        id: id.to_string(),
+        host: host.url().to_owned(),
+        label: label.unwrap_or_default(),
+        cloud: host.cloud().map(|cloud| cloud.name().to_owned()),
+        account_id: host.account_id().map(str::to_owned),
+        issuer: host.url().to_owned(),
+        client_id: String::new(),
+        user: None,
+        scopes: Vec::new(),
+        state: State::Active,
+        expires_at: None,
+        next_refresh_at: None,
+        last_error: None,
+    }
 }
 
 /// One line with the answer to a request.
@@ -169,23 +224,8 @@ pub(crate) fn line<R: Serialize>(id: &Id, result: &R) -> Line {
     result_line(id, result).into()
 }
 
-fn token_line(id: &Id, session: &SessionId, offered: &Offered, now: Now) -> Line {
-    let lease = &offered.lease;
-    line(
-        id,
-        &TokenReply {
-            access_token: lease.access_token.expose_secret(),
-            token_type: &lease.token_type,
-            token_id: &lease.token_id,
-            expires_at: offered.expires_at,
-            expires_in_s: lease.expires.left(now).as_secs(),
-            scopes: &lease.scopes,
-            session: session.as_str(),
-        },
-    )
-}
-
-fn stopped() -> RpcError {
+/// What is said while the agent goes away.
+pub(super) fn stopped() -> RpcError {
     Fault::new(Kind::IssuerUnavailable, "the agent is stopping", "try again in a moment").into()
 }
 

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use sso_agent_core::{
-    agent::Target,
     host::{Host, HostError},
-    login::{Plan, Step},
+    login::Step,
     refusal::{OAuthError, Refusal},
     session::{Doing, Session},
     time::Now,
@@ -21,38 +20,18 @@ use sso_agent_proto::{
 use crate::clock;
 
 /// How long a person may take to sign in.
-const LOGIN_TIMEOUT_S: u64 = 300;
+pub(crate) const LOGIN_TIMEOUT_S: u64 = 300;
 
 /// Nobody waits longer than a day.
 const LONGEST_WAIT_S: u64 = 24 * 3600;
 
-/// Reads which session is meant.
-pub(crate) fn target(target: &wire::Target) -> Result<Target, Fault> {
-    if let Some(id) = &target.session {
-        return Ok(Target::Session(SessionId::named(id)));
-    }
-    if let Some(profile) = &target.profile {
-        return Err(no_profile(profile));
-    }
-    let label = target.label.as_deref().map(label).transpose()?;
-    match &target.host {
-        Some(typed) => Ok(Target::Host(host(typed, target.account_id.as_deref())?, label)),
-        None if label.is_some() || target.account_id.is_some() => Err(Fault::new(
-            Kind::UnknownHost,
-            "a label or an account id needs a host",
-            "name the host as well; `sso status` shows what is signed in",
-        )),
-        None => Ok(Target::Only),
-    }
-}
-
-/// Reads what a token must be like.
-pub(crate) fn need(ask: &TokenGet) -> Need {
+/// Reads what a token must be like; one younger than `youth` is new.
+pub(crate) fn need(ask: &TokenGet, youth: Duration) -> Need {
     Need {
         min_valid: seconds(ask.min_valid_s.unwrap_or(DEFAULT_MIN_VALID_S)),
         // Who names no time is better served by a short one than by none, while no other can be had.
         required: seconds(ask.min_valid_s.unwrap_or_default()),
-        fresh: ask.force_refresh,
+        youth: ask.force_refresh.then_some(youth),
         not: ask.refused.clone(),
     }
 }
@@ -60,39 +39,6 @@ pub(crate) fn need(ask: &TokenGet) -> Need {
 /// Reads how long somebody will wait for it.
 pub(crate) fn wait(ask: &TokenGet) -> Duration {
     seconds(ask.wait_s.unwrap_or(DEFAULT_WAIT_S))
-}
-
-/// Reads what to sign in to.
-pub(crate) fn plan(login: wire::Login) -> Result<Plan, Fault> {
-    if let Some(profile) = &login.profile {
-        return Err(no_profile(profile));
-    }
-    let Some(typed) = &login.host else {
-        return Err(Fault::new(
-            Kind::UnknownHost,
-            "no host was named",
-            "say where to sign in: `sso login HOST`",
-        ));
-    };
-    match login.flow {
-        wire::Flow::Browser => {}
-        wire::Flow::Device | wire::Flow::Paste | wire::Flow::ClientCredentials => {
-            return Err(Fault::new(
-                Kind::Unsupported,
-                "this version signs in by browser only",
-                "leave `flow` out, or use `sso login --no-browser` on a machine without a browser",
-            ));
-        }
-    }
-    Ok(Plan {
-        host: host(typed, login.account_id.as_deref())?,
-        label: label(login.label.as_deref().unwrap_or_default())?,
-        client_id: login.client_id,
-        client_secret: login.client_secret,
-        scopes: login.scopes,
-        redirect_port: login.redirect_port.filter(|port| *port != 0),
-        timeout: seconds(login.timeout_s.unwrap_or(LOGIN_TIMEOUT_S)),
-    })
 }
 
 /// Tells how far a sign-in is; where to go is told otherwise.
@@ -142,7 +88,12 @@ pub(crate) fn fault(refusal: &Refusal) -> Fault {
         Refusal::Unknown { what } => {
             Fault::new(Kind::UnknownHost, what, "`sso status` shows who is signed in where")
         }
-        Refusal::Ambiguous { sessions } => {
+        Refusal::Ambiguous { profiles, .. } if profiles.len() > 1 => Fault::new(
+            Kind::Ambiguous,
+            format!("more than one profile fits: {}", profiles.join(", ")),
+            "name one with --profile",
+        ),
+        Refusal::Ambiguous { sessions, .. } => {
             let names: Vec<&str> = sessions.iter().map(SessionId::as_str).collect();
             Fault::new(
                 Kind::Ambiguous,
@@ -188,7 +139,8 @@ fn login_args(at: &str) -> String {
     }
 }
 
-fn host(typed: &str, account_id: Option<&str>) -> Result<Host, Fault> {
+/// Reads a host.
+pub(crate) fn host(typed: &str, account_id: Option<&str>) -> Result<Host, Fault> {
     Host::parse(typed, account_id).map_err(|error| {
         let hint = match error {
             HostError::AccountMissing(_) | HostError::BadAccount(_) => {
@@ -202,22 +154,15 @@ fn host(typed: &str, account_id: Option<&str>) -> Result<Host, Fault> {
     })
 }
 
-fn label(text: &str) -> Result<Label, Fault> {
+/// Reads a label.
+pub(crate) fn label(text: &str) -> Result<Label, Fault> {
     Label::parse(text).map_err(|error| {
         Fault::new(Kind::UnknownHost, error.to_string(), "`sso status` shows the labels that are in use")
     })
 }
 
-fn no_profile(profile: &str) -> Fault {
-    let profile: String = profile.chars().filter(|c| !c.is_control()).take(80).collect();
-    Fault::new(
-        Kind::UnknownHost,
-        format!("there is no profile {profile:?}"),
-        "name the host instead; profiles are not read by this version",
-    )
-}
-
-fn seconds(n: u64) -> Duration {
+/// So many seconds, or as many as anybody waits.
+pub(crate) fn seconds(n: u64) -> Duration {
     Duration::from_secs(n.min(LONGEST_WAIT_S))
 }
 
@@ -232,7 +177,8 @@ mod tests {
         let refusals = [
             Refusal::LoginRequired { at, why: "x".into(), said: Some(said.clone()) },
             Refusal::Unknown { what: "x".into() },
-            Refusal::Ambiguous { sessions: vec![] },
+            Refusal::Ambiguous { sessions: vec![], profiles: vec![] },
+            Refusal::Ambiguous { sessions: vec![], profiles: vec!["a".into(), "b".into()] },
             Refusal::Unavailable { why: "x".into(), retry_after: Duration::ZERO },
             Refusal::Rejected(said),
             Refusal::Timeout,
@@ -246,19 +192,7 @@ mod tests {
         }
         assert_eq!(fault(&refusals[0]).data.hint, "sign in: sso login a.example --as work");
         assert_eq!(fault(&refusals[0]).data.oauth_error.as_deref(), Some("invalid_grant"));
-        assert_eq!(fault(&refusals[3]).data.retry_after_s, Some(1));
-    }
-
-    #[test]
-    fn a_session_can_be_meant_in_three_ways() {
-        let read = |json: &str| target(&serde_json::from_str(json).unwrap());
-        assert!(matches!(read("{}"), Ok(Target::Only)));
-        assert!(
-            matches!(read(r#"{"host":"a.example/"}"#), Ok(Target::Host(host, None)) if host.url() == "https://a.example")
-        );
-        assert!(matches!(read(r#"{"session":"a.example#x"}"#), Ok(Target::Session(_))));
-        for json in [r#"{"label":"x"}"#, r#"{"profile":"p"}"#, r#"{"host":"http://a.example"}"#] {
-            assert_eq!(read(json).unwrap_err().kind(), Kind::UnknownHost, "{json}");
-        }
+        assert_eq!(fault(&refusals[3]).message, "more than one profile fits: a, b");
+        assert_eq!(fault(&refusals[4]).data.retry_after_s, Some(1));
     }
 }

@@ -7,6 +7,8 @@
 
 mod crowd;
 mod lease;
+mod means;
+mod narrow;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -16,15 +18,22 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-pub(crate) use self::lease::{leased, restored, stored};
-use self::{crowd::Crowd, turns::Turns};
+use self::{
+    crowd::Crowd,
+    means::{buy, client_of, server_of},
+    narrow::Narrow,
+    turns::Turns,
+};
+pub(crate) use self::{
+    lease::{leased, passed_through, restored, stored},
+    means::{Without, show},
+};
 use crate::{
     clock,
-    issuer::{self, Client, Http, Outcome, Unreachable},
+    issuer::{self, Http, Outcome, Unreachable},
     store::{Record, Slot, Store, StoreError},
 };
 use sso_agent_core::{
-    discovery::{Flavor, Metadata},
     refusal::Refusal,
     session::RenewError,
     time::Now,
@@ -39,12 +48,21 @@ pub(crate) struct Spender {
     crowd: Crowd,
     /// Banked nowhere yet: what an issuer gave while the store would not take it.
     unbanked: Mutex<HashMap<SessionId, Record>>,
+    /// Tokens with fewer scopes than their session has.
+    narrow: Narrow,
 }
 
 impl Spender {
     /// A spender that keeps things in `store`.
     pub(crate) fn new(store: Arc<dyn Store>, http: Http) -> Self {
-        Self { store, http, turns: Turns::default(), crowd: Crowd::default(), unbanked: Mutex::default() }
+        Self {
+            store,
+            http,
+            turns: Turns::default(),
+            crowd: Crowd::default(),
+            unbanked: Mutex::default(),
+            narrow: Narrow::default(),
+        }
     }
 
     /// The client that talks to issuers.
@@ -90,13 +108,12 @@ impl Spender {
         mut record: Record,
         slot: Box<dyn Slot>,
     ) -> Result<Arc<Lease>, RenewError> {
-        let Some(refresh_token) = record.refresh_token.clone() else {
-            return Err(RenewError::Gone("there is no refresh token on record".to_owned()));
-        };
         let asked = clock::now();
-        let outcome =
-            issuer::refresh(&self.http, &server_of(&record), &client_of(&record), &refresh_token, &[], None)
-                .await;
+        let outcome = match buy(&self.http, &record, &[]).await {
+            Ok(outcome) => outcome,
+            Err(Without::Means(why)) => return Err(RenewError::Gone(why)),
+            Err(Without::Now(why)) => return Err(RenewError::Unreachable { why, retry_after: None }),
+        };
         match outcome {
             Outcome::Granted(grant) => {
                 let lease = leased(&grant, &record.scopes, asked);
@@ -137,6 +154,7 @@ impl Spender {
         let id = SessionId::named(&record.id);
         let _turn = self.turns.of(&id).await;
         self.held().remove(&id);
+        self.narrow.forget(&id);
         report(self.keep(record, user).await);
     }
 
@@ -171,6 +189,7 @@ impl Spender {
     pub(crate) async fn forget(&self, id: &SessionId) -> Result<bool, Refusal> {
         let _turn = self.turns.of(id).await;
         let held = self.held().remove(id);
+        self.narrow.forget(id);
         let name = id.to_string();
         let removed = self.in_store(move |store| {
             // What cannot be read cannot be revoked either, but it can be removed.
@@ -237,28 +256,6 @@ impl Spender {
 
     fn held(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Record>> {
         self.unbanked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The client that a session signed in as.
-fn client_of(record: &Record) -> Client {
-    Client { id: record.client_id.clone(), secret: record.client_secret.clone() }
-}
-
-/// The server that a session signed in at: what it said then, whatever it says now.
-fn server_of(record: &Record) -> Metadata {
-    Metadata {
-        issuer: record.issuer.clone(),
-        authorization_endpoint: record.authorization_endpoint.clone(),
-        token_endpoint: record.token_endpoint.clone(),
-        revocation_endpoint: record.revocation_endpoint.clone(),
-        userinfo_endpoint: record.userinfo_endpoint.clone(),
-        iss_parameter_supported: false,
-        scopes: None,
-        grant_types: None,
-        code_challenge_methods: None,
-        token_endpoint_auth_methods: record.auth_methods.clone(),
-        flavor: Flavor::Generic,
     }
 }
 

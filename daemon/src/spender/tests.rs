@@ -1,12 +1,16 @@
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use secrecy::ExposeSecret as _;
+use sso_agent_core::words::Need;
 use sso_agent_proto::agent::Key;
 
 use super::*;
 use crate::{
     issuer::testing::{Fake, json, reply},
-    store::{Loaded, Memory, example},
+    store::{Loaded, Memory, Renewal, example},
 };
 
 const ID: &str = "adb-1.azuredatabricks.net";
@@ -217,4 +221,115 @@ async fn what_is_held_is_banked_when_the_agent_stops_and_nothing_more_is_spent()
     assert_eq!(store.refresh_token(), "rt-1");
     assert!(matches!(renew(&spender).await, Err(RenewError::Unreachable { .. })));
     assert_eq!(issuer.heard().len(), 1);
+}
+
+fn need(min_valid: u64) -> Need {
+    Need { min_valid: Duration::from_secs(min_valid), ..Need::default() }
+}
+
+async fn narrowed(spender: &Spender, scopes: &[&str]) -> Result<String, Refusal> {
+    let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+    let lease = spender.narrow(&SessionId::named(ID), &scopes, &need(60)).await?;
+    Ok(lease.access_token.expose_secret().to_owned())
+}
+
+#[tokio::test]
+async fn a_token_with_fewer_scopes_is_bought_once_and_its_refresh_token_banked() {
+    let issuer = rotating().await;
+    let (spender, store) = spender(&issuer);
+    assert_eq!(narrowed(&spender, &["sql"]).await.as_deref(), Ok("at-1"));
+    assert_eq!(store.refresh_token(), "rt-1");
+    assert!(issuer.heard()[0].contains("scope=sql"), "{:?}", issuer.heard());
+    assert_eq!(narrowed(&spender, &["sql"]).await.as_deref(), Ok("at-1"), "it is kept");
+    assert_eq!(narrowed(&spender, &["clusters", "sql"]).await.as_deref(), Ok("at-2"));
+    let kept = store.record().lease.unwrap();
+    assert_eq!(kept.access_token.expose_secret(), "canary-access-token", "the session's own is left alone");
+    assert_eq!(renew(&spender).await.unwrap().access_token.expose_secret(), "at-3");
+    assert!(issuer.heard()[2].contains("refresh_token=rt-2"));
+}
+
+#[tokio::test]
+async fn many_who_want_the_same_fewer_scopes_cost_one_request() {
+    let issuer = rotating().await;
+    let (spender, _) = spender(&issuer);
+    let (a, b, c) = tokio::join!(
+        narrowed(&spender, &["sql"]),
+        narrowed(&spender, &["sql"]),
+        narrowed(&spender, &["sql"])
+    );
+    assert!([a, b, c].iter().all(|token| token.as_deref() == Ok("at-1")));
+    assert_eq!(issuer.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn a_scope_that_is_not_given_takes_a_sign_in_and_ends_nothing() {
+    let issuer = Fake::new(|_| json(400, r#"{"error":"invalid_scope"}"#)).await;
+    let (spender_, store) = spender(&issuer);
+    assert!(matches!(narrowed(&spender_, &["x"]).await, Err(Refusal::LoginRequired { .. })));
+    assert_eq!(store.record().login_required, None);
+    let other = Fake::new(|_| {
+        json(200, r#"{"access_token":"at","expires_in":60,"scope":"all","refresh_token":"rt-9"}"#)
+    })
+    .await;
+    let (spender, store) = spender(&other);
+    assert!(matches!(narrowed(&spender, &["x"]).await, Err(Refusal::LoginRequired { .. })));
+    assert_eq!(store.refresh_token(), "rt-9", "banked, whatever else the answer is");
+}
+
+#[tokio::test]
+async fn whoever_signs_in_again_gets_no_token_of_the_one_before() {
+    let issuer = rotating().await;
+    let (spender, store) = spender(&issuer);
+    narrowed(&spender, &["sql"]).await.unwrap();
+    spender.sign_in(store.record(), async { None }, |_| ()).await;
+    assert_eq!(narrowed(&spender, &["sql"]).await.as_deref(), Ok("at-2"));
+}
+
+/// The same with other means than a refresh token.
+async fn renewed_by(renewal: Renewal, issuer: &Fake) -> Result<Arc<Lease>, RenewError> {
+    let (spender, store) = spender(issuer);
+    let record = Record {
+        renewal,
+        refresh_token: None,
+        auth_methods: None,
+        scopes: vec!["all-apis".into()],
+        ..store.record()
+    };
+    store.put(&record).unwrap();
+    renew(&spender).await
+}
+
+#[tokio::test]
+async fn a_program_shows_its_secret_again() {
+    let issuer = rotating().await;
+    renewed_by(Renewal::ClientCredentials { resource: None }, &issuer).await.unwrap();
+    let heard = issuer.heard().concat();
+    assert!(heard.contains("grant_type=client_credentials") && heard.contains("scope=all-apis"), "{heard}");
+    assert!(heard.contains("authorization: Basic ") && !heard.contains("canary-client-secret"), "{heard}");
+    renewed_by(Renewal::ClientCredentials { resource: Some("app".into()) }, &issuer).await.unwrap();
+    assert!(issuer.heard()[1].contains("resource=app"));
+}
+
+#[tokio::test]
+async fn a_token_of_the_platform_is_read_anew_from_its_file() {
+    let issuer = rotating().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    let file = || Renewal::File { path: path.to_str().unwrap().to_owned() };
+    assert!(matches!(renewed_by(file(), &issuer).await, Err(RenewError::Unreachable { .. })));
+    for token in ["first", "second"] {
+        std::io::Write::write_all(
+            &mut std::fs::File::create(&path).unwrap(),
+            format!("{token}\n").as_bytes(),
+        )
+        .unwrap();
+        renewed_by(file(), &issuer).await.unwrap();
+        let heard = issuer.heard().pop().unwrap();
+        assert!(
+            heard.contains(&format!("subject_token={token}&"))
+                || heard.ends_with(&format!("subject_token={token}")),
+            "{heard}"
+        );
+        assert!(!heard.contains("authorization:"), "{heard}");
+    }
 }

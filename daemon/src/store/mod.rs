@@ -24,7 +24,7 @@ pub(crate) use self::{
     keyring::{Keyring, KeyringError, SystemKeyring},
     lock::{LockError, StoreLock},
     memory::Memory,
-    record::{Record, StoredLease},
+    record::{Record, Renewal, StoredLease},
     sealed_file::SealedFiles,
 };
 

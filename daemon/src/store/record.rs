@@ -50,6 +50,31 @@ pub(crate) struct Record {
     pub(crate) lease: Option<StoredLease>,
     /// When somebody signed in; seconds since 1970, as all times here.
     pub(crate) created_at: u64,
+    /// What buys the next access token.
+    pub(crate) renewal: Renewal,
+    /// Where the browser was sent back to: some servers want to see its origin again.
+    pub(crate) redirect_uri: Option<String>,
+    /// A digest of the settings that it was made from, if a program signed in by a profile.
+    pub(crate) made_from: Option<String>,
+}
+
+/// What buys the next access token of a session.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Renewal {
+    /// The refresh token in the record, if there is one.
+    #[default]
+    RefreshToken,
+    /// The client's secret (RFC 6749, 4.4).
+    ClientCredentials {
+        /// What the token is for, where a server wants that said (Entra's first version).
+        resource: Option<String>,
+    },
+    /// A token of the client's platform (RFC 8693): this one.
+    Token { token: SecretString },
+    /// The one in this file.
+    File { path: String },
+    /// The one that GitHub Actions gives for this.
+    GitHub { url: String, token: SecretString, audience: Option<String> },
 }
 
 /// An access token across restarts: by the wall clock alone.
@@ -135,6 +160,34 @@ struct RecordJson {
     #[serde(with = "lease_json")]
     lease: Option<StoredLease>,
     created_at: u64,
+    #[serde(default, with = "RenewalJson")]
+    renewal: Renewal,
+    #[serde(default)]
+    redirect_uri: Option<String>,
+    #[serde(default)]
+    made_from: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Renewal", tag = "by", rename_all = "snake_case")]
+enum RenewalJson {
+    RefreshToken,
+    ClientCredentials {
+        resource: Option<String>,
+    },
+    Token {
+        #[serde(with = "secret::on_wire")]
+        token: SecretString,
+    },
+    File {
+        path: String,
+    },
+    GitHub {
+        url: String,
+        #[serde(with = "secret::on_wire")]
+        token: SecretString,
+        audience: Option<String>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -200,6 +253,9 @@ pub(crate) fn example(id: &str) -> Record {
             expires_at: 1_800_003_600,
         }),
         created_at: 1_700_000_000,
+        renewal: Renewal::RefreshToken,
+        redirect_uri: Some("http://localhost:8020".to_owned()),
+        made_from: None,
     }
 }
 
@@ -229,6 +285,35 @@ mod tests {
         };
         let json = record.to_json();
         assert_eq!(Record::from_json(&json).unwrap().to_json(), json);
+    }
+
+    #[test]
+    fn every_way_to_renew_comes_back_as_it_was() {
+        let token = || SecretString::from("canary-platform-token");
+        let audience = Some("a".to_owned());
+        for renewal in [
+            Renewal::RefreshToken,
+            Renewal::ClientCredentials { resource: audience.clone() },
+            Renewal::Token { token: token() },
+            Renewal::File { path: "/run/token".into() },
+            Renewal::GitHub { url: "https://a.example/".into(), token: token(), audience: audience.clone() },
+        ] {
+            let record = Record { renewal, ..example("a") };
+            assert!(!format!("{record:?}").contains("canary"));
+            let json = record.to_json();
+            assert_eq!(Record::from_json(&json).unwrap().to_json(), json);
+        }
+    }
+
+    #[test]
+    fn a_record_of_before_there_was_a_choice_renews_by_its_refresh_token() {
+        let mut json: serde_json::Value = serde_json::from_slice(&example("a").to_json()).unwrap();
+        let record = json["record"].as_object_mut().unwrap();
+        for newer in ["renewal", "redirect_uri", "made_from"] {
+            record.shift_remove(newer).unwrap();
+        }
+        let read = Record::from_json(json.to_string().as_bytes()).unwrap();
+        assert!(matches!(read.renewal, Renewal::RefreshToken));
     }
 
     #[test]

@@ -1,7 +1,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{refusal::OAuthError, words::Need};
+use crate::{
+    login::{Flow, Server},
+    refusal::OAuthError,
+    words::Need,
+};
 
 fn at(steady: u64, set: i64) -> Now {
     let wall = 1_000_000u64.saturating_add(steady).saturating_add_signed(set);
@@ -35,6 +39,7 @@ fn signed_in(n: u8, label: &str, lease: Arc<Lease>) -> Box<SignedIn> {
         client_id: "c".into(),
         user: None,
         scopes: vec![],
+        made_from: None,
     };
     Box::new(SignedIn { about, renewable: Renewable::ByRefreshToken, lease })
 }
@@ -46,7 +51,9 @@ fn plan(n: u8) -> Box<Plan> {
         client_id: None,
         client_secret: None,
         scopes: vec![],
-        redirect_port: None,
+        server: Server::default(),
+        flow: Flow::Browser { port: None },
+        made_from: None,
         timeout: Duration::from_secs(300),
     })
 }
@@ -65,16 +72,19 @@ fn agent_with(sessions: &[(u8, &str)]) -> Agent {
 #[test]
 fn a_session_is_found_by_host_by_label_and_when_it_is_the_only_one() {
     let agent = agent_with(&[(1, ""), (1, "work"), (2, "work"), (3, "a"), (3, "b")]);
-    let label = |text: &str| Some(Label::parse(text).unwrap());
+    let label = |text: &str| Label::parse(text).unwrap();
     let find = |target: Target| agent.find(&target).map(|id| id.to_string());
-    assert_eq!(find(Target::Host(host(1), None)), Ok("h1.example".into()));
-    assert_eq!(find(Target::Host(host(1), label("work"))), Ok("h1.example#work".into()));
-    assert_eq!(find(Target::Host(host(2), None)), Ok("h2.example#work".into()));
+    assert_eq!(find(Target::Host(host(1), Which::any())), Ok("h1.example".into()));
+    assert_eq!(find(Target::Host(host(1), Which::Labelled(label("work")))), Ok("h1.example#work".into()));
+    assert_eq!(find(Target::Host(host(2), Which::any())), Ok("h2.example#work".into()));
     assert!(
-        matches!(find(Target::Host(host(3), None)), Err(Refusal::Ambiguous { sessions }) if sessions.len() == 2)
+        matches!(find(Target::Host(host(3), Which::any())), Err(Refusal::Ambiguous { sessions, .. }) if sessions.len() == 2)
     );
-    assert!(matches!(find(Target::Host(host(9), None)), Err(Refusal::LoginRequired { .. })));
-    assert!(matches!(find(Target::Host(host(1), label("x"))), Err(Refusal::LoginRequired { .. })));
+    assert!(matches!(find(Target::Host(host(9), Which::any())), Err(Refusal::LoginRequired { .. })));
+    assert!(matches!(
+        find(Target::Host(host(1), Which::Labelled(label("x")))),
+        Err(Refusal::LoginRequired { .. })
+    ));
     assert!(matches!(find(Target::Only), Err(Refusal::Ambiguous { .. })));
     assert!(matches!(find(Target::Session(SessionId::named("x"))), Err(Refusal::Unknown { .. })));
     assert_eq!(
@@ -85,6 +95,30 @@ fn a_session_is_found_by_host_by_label_and_when_it_is_the_only_one() {
 }
 
 #[test]
+fn a_profile_has_its_own_session_or_the_hosts_and_never_that_of_another() {
+    let find = |agent: &Agent, name: &str| {
+        let which = Which::OfProfile(Label::parse(name).unwrap());
+        agent.find(&Target::Host(host(1), which)).map(|id| id.to_string())
+    };
+    let agent = agent_with(&[(1, ""), (1, "a")]);
+    assert_eq!(find(&agent, "a"), Ok("h1.example#a".into()));
+    assert_eq!(find(&agent, "b"), Ok("h1.example".into()), "one sign-in at a host serves all its profiles");
+    assert!(matches!(find(&agent_with(&[(1, "a")]), "b"), Err(Refusal::LoginRequired { .. })));
+}
+
+#[test]
+fn a_host_of_several_profiles_does_not_mean_the_one_that_happens_to_be_signed_in() {
+    let profiles = vec!["a".to_owned(), "b".to_owned()];
+    let find = |agent: &Agent| {
+        agent.find(&Target::Host(host(1), Which::Any { profiles: profiles.clone() })).map(|id| id.to_string())
+    };
+    let refused = find(&agent_with(&[(1, "a")]));
+    assert!(matches!(refused, Err(Refusal::Ambiguous { profiles: named, .. }) if named == profiles));
+    assert_eq!(find(&agent_with(&[(1, "a"), (1, "")])), Ok("h1.example".into()));
+    assert!(matches!(find(&agent_with(&[])), Err(Refusal::LoginRequired { .. })));
+}
+
+#[test]
 fn after_signing_out_the_token_is_withdrawn_before_anybody_hears_of_it() {
     let mut agent = agent_with(&[(1, "")]);
     let effects = agent.handle(Event::LogoutAsked(Target::Only, Ticket(1)), at(1, 0));
@@ -92,7 +126,7 @@ fn after_signing_out_the_token_is_withdrawn_before_anybody_hears_of_it() {
     assert!(matches!(effects[1], Effect::Forget(_, Ticket(1))));
     assert_eq!(agent.sessions().len(), 0);
     assert!(agent.wake_at(at(1, 0)).is_none());
-    let again = agent.handle(Event::LogoutAsked(Target::Host(host(1), None), Ticket(2)), at(1, 0));
+    let again = agent.handle(Event::LogoutAsked(Target::Host(host(1), Which::any()), Ticket(2)), at(1, 0));
     assert!(matches!(&again[..], [Effect::Reply(_, Answer::Refused(Refusal::Unknown { .. }))]));
 }
 
@@ -256,10 +290,11 @@ impl World {
                 let ticket = Ticket(self.tickets);
                 let min_valid = Duration::from_secs(min_valid);
                 let required = if fresh { Duration::ZERO } else { min_valid };
-                let need = Need { min_valid, required, fresh, not: None };
+                let youth = fresh.then_some(Duration::from_secs(30));
+                let need = Need { min_valid, required, youth, not: None };
                 self.waiting.insert(ticket, need.clone());
                 let waiter = Waiter { ticket, need, give_up: self.now().after(Duration::from_secs(wait)) };
-                self.handle(Event::Asked(Target::Host(host(n), None), waiter))
+                self.handle(Event::Asked(Target::Host(host(n), Which::any()), waiter))
             }
             Move::Report(outcome) => self.report(&outcome),
             Move::Sleep(seconds) => self.sleep(seconds),
@@ -283,7 +318,7 @@ impl World {
                 self.tickets += 1;
                 let ticket = Ticket(self.tickets);
                 self.waiting.insert(ticket, Need::default());
-                self.handle(Event::LogoutAsked(Target::Host(host(n), None), ticket))?;
+                self.handle(Event::LogoutAsked(Target::Host(host(n), Which::any()), ticket))?;
                 self.waiting.remove(&ticket);
                 Ok(())
             }

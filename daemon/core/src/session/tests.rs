@@ -21,7 +21,7 @@ fn about() -> About {
     let host = Host::parse("a.example", None).unwrap();
     let (id, label) = (SessionId::of(&host, &Label::default()), Label::default());
     let (client_id, issuer) = ("c".into(), host.url().to_owned());
-    About { id, host, label, client_id, issuer, user: None, scopes: vec![] }
+    About { id, host, label, client_id, issuer, user: None, scopes: vec![], made_from: None }
 }
 
 /// Signed in at 0 with a token "one" that lives an hour.
@@ -101,7 +101,7 @@ fn while_renewing_fails_a_valid_token_goes_on_being_served() {
     assert!(matches!(wants[..], [Want::Tell(Notice::Retrying)]));
     assert_eq!(answers(&session.ask(waiter(1, 2402, 30), at(2402))), [(1, Ok("one".into()))]);
     let mut forced = waiter(2, 2402, 30);
-    forced.need.fresh = true;
+    forced.need.youth = Some(Duration::from_secs(30));
     assert_eq!(answers(&session.ask(forced, at(2402))), [], "who insists on a new one waits for it");
     assert!(attempt(&session.wake(at(2404))).is_some(), "and it is tried again");
 }
@@ -189,7 +189,7 @@ fn a_token_that_a_server_turned_down_is_replaced_once() {
 fn who_wants_a_new_token_gets_one_that_is_younger_than_half_a_minute() {
     let mut session = signed_in();
     let mut fresh = waiter(1, 29, 30);
-    fresh.need.fresh = true;
+    fresh.need.youth = Some(Duration::from_secs(30));
     assert_eq!(answers(&session.ask(fresh.clone(), at(29))), [(1, Ok("one".into()))]);
     assert!(attempt(&session.ask(fresh, at(30))).is_some());
 }

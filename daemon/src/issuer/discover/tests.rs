@@ -25,7 +25,8 @@ async fn serving(documents: &'static [(&'static str, &'static str)]) -> Fake {
 }
 
 async fn found(fake: &Fake, path: &str) -> Result<Metadata, DiscoverError> {
-    discover(&Http::new(), &Host::parse(&fake.url(path), None).unwrap()).await
+    let host = Host::parse(&fake.url(path), None).unwrap();
+    Ok(find(&Http::new(), &Sought::at(&host)).await?.metadata.clone())
 }
 
 /// Without memory, and with the patience of a test.

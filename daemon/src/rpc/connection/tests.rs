@@ -6,7 +6,7 @@ use sso_agent_proto::{agent::Key, lines::MAX_LINE};
 use tokio::io::DuplexStream;
 
 use super::*;
-use crate::{clock, handle::Handle, rpc::service::Service, snapshot::Snapshot};
+use crate::{clock, config::Config, handle::Handle, rpc::service::Service, snapshot::Snapshot};
 
 /// A service whose driver is gone: what is at hand is answered, all else refused.
 fn service() -> Shared {
@@ -14,7 +14,9 @@ fn service() -> Shared {
     let now = clock::now();
     snapshot.offer(sso_agent_core::words::SessionId::named("a.example"), Arc::new(lease(now)));
     let (handle, _) = Handle::new(snapshot);
-    Arc::new(Service { handle, started: now, key: Key::None, unreadable: vec![] })
+    let nowhere = std::path::PathBuf::from("/nonexistent/sso-agent");
+    let config = Arc::new(Config::of_files(nowhere.clone(), Some(nowhere)));
+    Arc::new(Service::new(handle, config, now, Key::None, vec![]))
 }
 
 fn lease(now: Now) -> Lease {

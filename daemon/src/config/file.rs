@@ -1,0 +1,101 @@
+//! The agent's own config file: TOML, every key known by name, no secret in it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Deserializer};
+
+/// How old a token may be at most for those who ask for a new one, if the file does not say.
+const FORCE_REFRESH_WITHIN: Duration = Duration::from_secs(30);
+
+/// What stands in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    /// A token younger than this is new enough for `--force-refresh`.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) force_refresh_within: Duration,
+    /// Hosts by names of the person's own.
+    pub(crate) profile: BTreeMap<String, ProfileText>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { force_refresh_within: FORCE_REFRESH_WITHIN, profile: BTreeMap::new() }
+    }
+}
+
+/// One `[profile.NAME]`, unchecked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ProfileText {
+    /// What the tokens are for; the issuer's address where it is left out.
+    pub(crate) host: Option<String>,
+    pub(crate) account_id: Option<String>,
+    /// The authorization server, where it is not at the host.
+    pub(crate) issuer: Option<String>,
+    /// What kind of server it is, where its address does not tell.
+    pub(crate) provider: Option<String>,
+    pub(crate) discovery_url: Option<String>,
+    pub(crate) client_id: Option<String>,
+    pub(crate) scopes: Vec<String>,
+    /// The label of its session; its name where it is left out.
+    pub(crate) label: Option<String>,
+    /// The port of the redirect listener.
+    pub(crate) redirect_port: Option<u16>,
+}
+
+/// Reads the file; says what is wrong with it and where, without quoting it.
+pub(crate) fn read(text: &str) -> Result<Settings, String> {
+    toml::from_str(text).map_err(|error| {
+        let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        let at = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        format!("{at}{}", error.message())
+    })
+}
+
+/// `"30s"`, `"5m"`, or a bare number of seconds.
+fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Text {
+        Seconds(u64),
+        Words(String),
+    }
+    let bad = || serde::de::Error::custom("a time looks like \"30s\", \"5m\" or \"1h30m\"");
+    match Text::deserialize(from)? {
+        Text::Seconds(seconds) => Ok(Duration::from_secs(seconds)),
+        Text::Words(text) => {
+            text.parse::<jiff::SignedDuration>().ok().and_then(|time| time.try_into().ok()).ok_or_else(bad)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_a_good_one() {
+        assert_eq!(read(""), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn an_issuer_is_one_entry() {
+        let settings = read(
+            "force_refresh_within = \"1m\"\n[profile.git]\nhost = \"https://gitlab.example.com\"\nclient_id = \"abc\"\nscopes = [\"api\"]\n",
+        )
+        .unwrap();
+        assert_eq!(settings.force_refresh_within, Duration::from_secs(60));
+        assert_eq!(settings.profile["git"].client_id.as_deref(), Some("abc"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line_and_not_quoted() {
+        let error = read("force_refresh_within = 5\n[profile.a]\nclient_secret = \"CANARY\"\n").unwrap_err();
+        assert!(error.starts_with("line 3: unknown field `client_secret`"), "{error}");
+        assert!(!error.contains("CANARY"));
+        let error = read("force_refresh_within = \"CANARY\"").unwrap_err();
+        assert!(error.contains("a time looks like") && !error.contains("CANARY"), "{error}");
+        assert!(read("[profile.a\n").unwrap_err().starts_with("line 1: "));
+    }
+}

@@ -1,0 +1,403 @@
+//! All that the files say, checked, and what a request means by it.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use sso_agent_core::{
+    agent::{Target, Which},
+    host::{Cloud, Host},
+    login::{Entra, Flow, Plan, Server},
+    words::{Label, SessionId},
+};
+use sso_agent_proto::{
+    databrickscfg,
+    fault::{Fault, Kind},
+    profile as wire,
+    session::{Flow as WireFlow, Login, Target as Wanted},
+};
+
+use super::{
+    databricks,
+    file::{ProfileText, Settings},
+    profile::{Identity, Machine, Place, Profile, label_of},
+};
+use crate::rpc::translate;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) settings: Settings,
+    pub(crate) profiles: BTreeMap<String, Profile>,
+    /// The profile that counts where none is named.
+    pub(crate) default: Option<String>,
+    /// What is wrong with the files themselves.
+    pub(crate) problems: Vec<String>,
+}
+
+/// What is meant by a request.
+#[derive(Debug)]
+pub(crate) enum Meant {
+    /// A session.
+    Session(Target),
+    /// The session of a program, which is signed in when it is not; or why it cannot be.
+    Machine(Target, Result<Box<Plan>, Fault>),
+    /// No session: a token that stands in a file.
+    Token {
+        /// What the session would be called.
+        session: SessionId,
+        host: Host,
+        token: SecretString,
+    },
+}
+
+impl Known {
+    /// Takes in what the Databricks tools have.
+    pub(super) fn add_databricks(&mut self, config: &databrickscfg::Config, home: Option<&str>) {
+        let read = config.profiles().map(|section| databricks::profile(section, home));
+        self.profiles.extend(read.map(|profile| (profile.name.clone(), profile)));
+        let named = config.settings().default_profile.filter(|name| self.profiles.contains_key(*name));
+        let silent = || self.profiles.contains_key(databrickscfg::DEFAULT).then_some(databrickscfg::DEFAULT);
+        self.default = named.or_else(silent).map(str::to_owned);
+    }
+
+    /// Their file cannot be read now: what it said before stays.
+    pub(super) fn keep_databricks_of(&mut self, before: &Self) {
+        let theirs =
+            before.profiles.iter().filter(|(_, profile)| profile.source == wire::Source::Databrickscfg);
+        self.profiles.extend(theirs.map(|(name, profile)| (name.clone(), profile.clone())));
+        self.default.clone_from(&before.default);
+    }
+
+    /// Takes in what the agent's own file has, which beats the other one.
+    pub(super) fn add_own(&mut self) {
+        let own = self.settings.profile.iter().map(|(name, text)| (name.clone(), own(name, text)));
+        let own: Vec<_> = own.collect();
+        self.profiles.extend(own);
+    }
+
+    /// Whether it says the same.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.settings == other.settings
+            && self.default == other.default
+            && self.problems == other.problems
+            && self.profiles.len() == other.profiles.len()
+            && self
+                .profiles
+                .iter()
+                .zip(&other.profiles)
+                .all(|((a, one), (b, another))| a == b && one.is_like(another))
+    }
+
+    /// All profiles, for people; `session` is the id of the session that serves a place.
+    pub(crate) fn list(&self, session: impl Fn(&Meant) -> Option<String>) -> wire::Profiles {
+        let shown = |profile: &Profile| wire::Profile {
+            name: profile.name.clone(),
+            host: profile.host.clone(),
+            account_id: profile.account_id.clone(),
+            auth_type: profile.auth_type.clone(),
+            source: profile.source,
+            session: profile
+                .place
+                .as_ref()
+                .ok()
+                .and_then(|place| self.of_profile(place, None).ok())
+                .and_then(|meant| session(&meant)),
+            problem: profile.place.as_ref().err().cloned(),
+        };
+        wire::Profiles {
+            profiles: self.profiles.values().map(shown).collect(),
+            default: self.default.clone(),
+            problems: self.problems.clone(),
+        }
+    }
+
+    /// What the default profile means, if there is one that can be served.
+    pub(crate) fn default_meant(&self) -> Option<Meant> {
+        self.of_profile(self.place(self.default.as_deref()?).ok()?, None).ok()
+    }
+
+    /// Says what a request means.
+    ///
+    /// # Errors
+    /// A [`Fault`] for whoever asked.
+    pub(crate) fn meant(&self, wanted: &Wanted) -> Result<Meant, Fault> {
+        if let Some(id) = &wanted.session {
+            return Ok(Meant::Session(Target::Session(SessionId::named(id))));
+        }
+        let label = wanted.label.as_deref().map(translate::label).transpose()?;
+        match (&wanted.host, &wanted.profile) {
+            (None, None) if label.is_some() || wanted.account_id.is_some() => Err(Fault::new(
+                Kind::UnknownHost,
+                "a label or an account id needs a host",
+                "name the host as well; `sso status` shows what is signed in",
+            )),
+            (None, None) => Ok(Meant::Session(Target::Only)),
+            (None, Some(name)) => self.of_profile(&self.place(name)?.clone(), label),
+            (Some(typed), name) => {
+                let host = translate::host(typed, self.account_of(wanted, typed).as_deref())?;
+                self.at(host, name.as_deref(), label)
+            }
+        }
+    }
+
+    fn at(&self, host: Host, name: Option<&str>, label: Option<Label>) -> Result<Meant, Fault> {
+        let named =
+            name.and_then(|name| self.profiles.get(name)).and_then(|profile| profile.place.as_ref().ok());
+        if let Some(place) = named.filter(|place| place.host == host) {
+            return self.of_profile(&place.clone(), label);
+        }
+        let which = match (label, name) {
+            (Some(label), _) => Which::Labelled(label),
+            (None, Some(name)) => Which::OfProfile(label_of(name)),
+            (None, None) => Which::Any { profiles: self.persons_at(&host) },
+        };
+        Ok(Meant::Session(Target::Host(host, which)))
+    }
+
+    fn of_profile(&self, place: &Place, label: Option<Label>) -> Result<Meant, Fault> {
+        let own = label.is_none();
+        let label = label.unwrap_or_else(|| place.label.clone());
+        let session = |which| Target::Host(place.host.clone(), which);
+        match &place.identity {
+            _ if !own => Ok(Meant::Session(session(Which::Labelled(label)))),
+            Identity::Person => Ok(Meant::Session(session(Which::OfProfile(label)))),
+            Identity::Token(token) => Ok(Meant::Token {
+                session: SessionId::of(&place.host, &label),
+                host: place.host.clone(),
+                token: token.clone(),
+            }),
+            Identity::Machine(_) => {
+                let made_from = place.digest();
+                let plan = machine_plan(place, made_from.clone(), &BTreeMap::new()).map(Box::new);
+                Ok(Meant::Machine(session(Which::OfMachine { label, made_from }), plan))
+            }
+        }
+    }
+
+    /// The profile of that name, if it can be served.
+    fn place(&self, name: &str) -> Result<&Place, Fault> {
+        let shown: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+        let Some(profile) = self.profiles.get(name) else {
+            let message = format!("there is no profile {shown:?}");
+            let problems = self.problems.join("; ");
+            let hint = if problems.is_empty() {
+                "`databricks auth profiles` shows those of the Databricks tools; the agent's own are in config.toml"
+                    .to_owned()
+            } else {
+                format!("a file of profiles cannot be read: {problems}")
+            };
+            return Err(Fault::new(Kind::UnknownHost, message, hint));
+        };
+        profile.place.as_ref().map_err(|why| {
+            let hint = "use another profile, or name the host: `sso login HOST`";
+            Fault::new(Kind::Unsupported, format!("the profile {shown} cannot be served: {why}"), hint)
+        })
+    }
+
+    /// The account, which an account console has to be named with: as said, or as the only profile of
+    /// that console says.
+    fn account_of(&self, wanted: &Wanted, typed: &str) -> Option<String> {
+        if wanted.account_id.is_some() || Host::parse(typed, None).is_ok() {
+            return wanted.account_id.clone();
+        }
+        let mut accounts: Vec<&str> = self
+            .places()
+            .filter_map(|(_, place)| place.host.account_id().map(|account| (place, account)))
+            .filter(|(place, account)| {
+                Host::parse(typed, Some(*account)).is_ok_and(|host| host == place.host)
+            })
+            .map(|(_, account)| account)
+            .collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        if let [only] = accounts[..] { Some(only.to_owned()) } else { None }
+    }
+
+    fn places(&self) -> impl Iterator<Item = (&str, &Place)> {
+        self.profiles.iter().filter_map(|(name, profile)| Some((name.as_str(), profile.place.as_ref().ok()?)))
+    }
+
+    fn persons_at(&self, host: &Host) -> Vec<String> {
+        let here = |place: &Place| place.host == *host && matches!(place.identity, Identity::Person);
+        self.places().filter(|(_, place)| here(place)).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// Says what to sign in to.
+    ///
+    /// # Errors
+    /// A [`Fault`] for whoever asked.
+    pub(crate) fn plan(&self, login: Login) -> Result<Plan, Fault> {
+        let place = match (&login.profile, &login.host) {
+            (Some(name), None) => Some(self.place(name)?.clone()),
+            (Some(name), Some(_)) => self.profiles.get(name).and_then(|profile| profile.place.clone().ok()),
+            (None, _) => None,
+        };
+        match place {
+            Some(place) => planned(login, place),
+            None => {
+                let (host, label) = named(&login)?;
+                let like = if login.client_id.is_none() { self.entry_for(&host) } else { None };
+                let mut place = like.unwrap_or_else(|| bare(host, label.clone()));
+                place.label = label;
+                planned(login, place)
+            }
+        }
+    }
+
+    /// What the agent's own file says of a host: the client that the person registered there.
+    fn entry_for(&self, host: &Host) -> Option<Place> {
+        let own = |name: &str| self.profiles.get(name).is_some_and(|p| p.source == wire::Source::Config);
+        let mut found = self.places().filter(|(name, place)| place.host == *host && own(name));
+        let first = found.next()?.1.clone();
+        if found.next().is_none() { Some(first) } else { None }
+    }
+}
+
+/// The host and the label that a sign-in names by itself.
+fn named(login: &Login) -> Result<(Host, Label), Fault> {
+    let Some(typed) = login.host.as_ref().or(login.issuer.as_ref()) else {
+        return Err(Fault::new(
+            Kind::UnknownHost,
+            "no host was named",
+            "say where to sign in: `sso login HOST`",
+        ));
+    };
+    let host = translate::host(typed, login.account_id.as_deref())?;
+    let label = match (&login.label, &login.profile) {
+        (Some(label), _) => translate::label(label)?,
+        (None, Some(name)) => label_of(name),
+        (None, None) => Label::default(),
+    };
+    Ok((host, label))
+}
+
+fn bare(host: Host, label: Label) -> Place {
+    Place {
+        host,
+        label,
+        server: Server::default(),
+        client_id: None,
+        scopes: Vec::new(),
+        redirect_port: None,
+        identity: Identity::Person,
+    }
+}
+
+/// What the request says beats what the profile says.
+fn planned(login: Login, place: Place) -> Result<Plan, Fault> {
+    let mut plan = match (&place.identity, login.flow) {
+        (Identity::Token(_), _) => {
+            let hint = "nobody signs in to it: `sso token --profile` gives that token";
+            return Err(Fault::new(Kind::Unsupported, "the profile holds a personal access token", hint));
+        }
+        (Identity::Machine(_), WireFlow::Browser | WireFlow::ClientCredentials)
+            if login.client_id.is_none() =>
+        {
+            machine_plan(&place, place.digest(), &login.variables)?
+        }
+        (_, WireFlow::Device | WireFlow::Paste) => {
+            return Err(Fault::new(
+                Kind::Unsupported,
+                "this version signs in by browser, and by client credentials",
+                "leave `flow` out, or use `sso login --no-browser` on a machine without a browser",
+            ));
+        }
+        (_, WireFlow::ClientCredentials) => person_plan(&place, Flow::ClientCredentials),
+        (_, WireFlow::Browser) => {
+            let port = login.redirect_port.or(place.redirect_port).filter(|port| *port != 0);
+            person_plan(&place, Flow::Browser { port })
+        }
+    };
+    if let Some(label) = &login.label {
+        plan.label = translate::label(label)?;
+    }
+    if let Some(issuer) = &login.issuer {
+        plan.server.issuer = Some(translate::host(issuer, None)?);
+    }
+    if login.provider.as_deref() == Some("entra") && plan.host.cloud() == Some(Cloud::Azure) {
+        plan.server.entra = Some(Entra::Person);
+    } else {
+        plan.server.provider = login.provider.or(plan.server.provider);
+    }
+    plan.server.discovery_url = login.discovery_url.or(plan.server.discovery_url);
+    plan.client_id = login.client_id.or(plan.client_id);
+    plan.client_secret = login.client_secret.or(plan.client_secret);
+    if !login.scopes.is_empty() {
+        plan.scopes = login.scopes;
+    }
+    if let Some(seconds) = login.timeout_s {
+        plan.timeout = translate::seconds(seconds);
+    }
+    Ok(plan)
+}
+
+fn person_plan(place: &Place, flow: Flow) -> Plan {
+    Plan {
+        host: place.host.clone(),
+        label: place.label.clone(),
+        server: place.server.clone(),
+        client_id: place.client_id.clone(),
+        client_secret: None,
+        scopes: place.scopes.clone(),
+        flow,
+        timeout: translate::seconds(translate::LOGIN_TIMEOUT_S),
+        made_from: None,
+    }
+}
+
+fn machine_plan(
+    place: &Place,
+    made_from: String,
+    variables: &BTreeMap<String, SecretString>,
+) -> Result<Plan, Fault> {
+    let own = |name: &str| {
+        std::env::var_os(name).and_then(|value| value.into_string().ok()).map(SecretString::from)
+    };
+    let variable = |name: &str| variables.get(name).cloned().or_else(|| own(name));
+    let (flow, client_secret) = match &place.identity {
+        Identity::Machine(Machine::Secret(secret)) => (Flow::ClientCredentials, Some(secret.clone())),
+        Identity::Machine(Machine::Subject(at)) => {
+            let subject = at.find(variable).map_err(|why| {
+                let hint = "sign in from where it is: `sso login --profile NAME`";
+                Fault::new(Kind::LoginRequired, why, hint)
+            })?;
+            (Flow::TokenExchange(subject), None)
+        }
+        Identity::Person | Identity::Token(_) => (Flow::Browser { port: None }, None),
+    };
+    Ok(Plan { client_secret, made_from: Some(made_from), ..person_plan(place, flow) })
+}
+
+/// Checks one entry of the agent's own file.
+pub(super) fn own(name: &str, text: &ProfileText) -> Profile {
+    Profile {
+        name: name.to_owned(),
+        source: wire::Source::Config,
+        auth_type: "oauth".to_owned(),
+        place: checked(name, text),
+        host: text.host.clone().or_else(|| text.issuer.clone()),
+        account_id: text.account_id.clone(),
+    }
+}
+
+fn checked(name: &str, text: &ProfileText) -> Result<Place, String> {
+    let read = |typed: &str, account| Host::parse(typed, account).map_err(|error| error.to_string());
+    let typed = text.host.as_ref().or(text.issuer.as_ref()).ok_or("it names no host")?;
+    let label = match &text.label {
+        Some(label) => Label::parse(label).map_err(|error| error.to_string())?,
+        None => label_of(name),
+    };
+    let issuer = text.issuer.as_deref().map(|issuer| read(issuer, None)).transpose()?;
+    Ok(Place {
+        server: Server {
+            issuer,
+            provider: text.provider.clone(),
+            discovery_url: text.discovery_url.clone(),
+            entra: None,
+        },
+        client_id: text.client_id.clone(),
+        scopes: text.scopes.clone(),
+        redirect_port: text.redirect_port,
+        ..bare(read(typed, text.account_id.as_deref())?, label)
+    })
+}

@@ -1,0 +1,163 @@
+//! `token.get`: from memory where that is possible, else by asking the driver; for a profile whose token
+//! stands in a file, from there.
+
+use std::sync::Arc;
+
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+use sso_agent_core::{
+    agent::{Agent, Answer, Target, Which},
+    refusal::Refusal,
+    time::Now,
+    words::{Label, Need, SessionId},
+};
+use sso_agent_proto::{
+    fault::{Fault, Kind},
+    method::Call,
+    rpc::{Code, Id, RpcError},
+    token::TokenGet,
+};
+
+use super::{
+    scopes::{self, Wish},
+    service::{Line, Service, line, stopped},
+    translate,
+};
+use crate::{
+    clock,
+    config::{Known, Meant},
+    snapshot::Offered,
+    spender::passed_through,
+};
+
+/// `token.get`'s result, borrowed: the token is not copied on its way out.
+#[derive(Serialize)]
+struct TokenReply<'a> {
+    access_token: &'a str,
+    token_type: &'a str,
+    token_id: &'a str,
+    expires_at: jiff::Timestamp,
+    expires_in_s: u64,
+    scopes: &'a [String],
+    session: &'a str,
+}
+
+impl Service {
+    /// Answers what needs nobody else: a token that is at hand.
+    ///
+    /// Only the plainest way of asking is tried. Whatever else it may be, the driver knows.
+    pub(crate) fn at_once(&self, id: &Id, call: &Call) -> Option<Line> {
+        let Call::TokenGet(ask) = call else { return None };
+        if !ask.scopes.is_empty() {
+            return None;
+        }
+        let known = self.config.known();
+        let Ok(Meant::Session(target)) = known.meant(&ask.target()) else { return None };
+        let session = match target {
+            Target::Session(session) => session,
+            Target::Host(host, Which::Labelled(label) | Which::OfProfile(label)) => {
+                SessionId::of(&host, &label)
+            }
+            Target::Host(host, Which::Any { .. }) => SessionId::of(&host, &Label::default()),
+            Target::Host(_, Which::OfMachine { .. }) | Target::Only => return None,
+        };
+        let now = clock::now();
+        let need = translate::need(ask, known.settings.force_refresh_within);
+        let offered = self.handle.snapshot().get(&session, &need, now)?;
+        Some(token_line(id, &session, &offered, now))
+    }
+
+    /// Answers `token.get`, however long it takes.
+    pub(super) async fn token(&self, id: &Id, ask: &TokenGet) -> Result<Line, RpcError> {
+        let known = self.config.known();
+        let meant = known.meant(&ask.target())?;
+        let need = translate::need(ask, known.settings.force_refresh_within);
+        let answer = self.token_meant(&known, meant, ask, need).await?;
+        let now = clock::now();
+        match answer {
+            Answer::Token(session, lease) => Ok(token_line(id, &session, &Offered::from(lease), now)),
+            Answer::Refused(refusal) => Err(translate::fault(&refusal).into()),
+            Answer::SignedIn(_) => Err(RpcError::new(Code::Internal, "asked for a token, told of a sign-in")),
+        }
+    }
+
+    async fn token_meant(
+        &self,
+        known: &Known,
+        meant: Meant,
+        ask: &TokenGet,
+        need: Need,
+    ) -> Result<Answer, RpcError> {
+        match meant {
+            Meant::Token { session, token, .. } => {
+                Ok(Answer::Token(session, Arc::new(passed_through(token, clock::now()))))
+            }
+            Meant::Session(Target::Only) => {
+                let answer = self.lease(Target::Only, ask, need.clone()).await?;
+                match (is_undecided(&answer), known.default_meant()) {
+                    // As in the SDKs, the default profile counts where nothing is named.
+                    (true, Some(meant)) => Box::pin(self.token_meant(known, meant, ask, need)).await,
+                    (true, None) | (false, _) => Ok(answer),
+                }
+            }
+            Meant::Session(target) => self.lease(target, ask, need).await,
+            Meant::Machine(target, plan) => {
+                let answer = self.lease(target.clone(), ask, need.clone()).await?;
+                if !matches!(answer, Answer::Refused(Refusal::LoginRequired { .. })) {
+                    return Ok(answer);
+                }
+                self.machines.sign_in(&self.handle, *plan?, translate::wait(ask)).await?;
+                self.lease(target, ask, need).await
+            }
+        }
+    }
+
+    /// A lease of a session: its own, or one with fewer scopes.
+    async fn lease(&self, target: Target, ask: &TokenGet, need: Need) -> Result<Answer, RpcError> {
+        let wait = translate::wait(ask);
+        if ask.scopes.is_empty() {
+            return Ok(self.handle.token(target, need, wait).await);
+        }
+        let look = move |agent: &Agent, _| {
+            let id = agent.find(&target)?;
+            let granted = agent.session(&id).map(|session| session.about().scopes.clone());
+            Ok((id, granted.unwrap_or_default()))
+        };
+        let (session, granted) = match self.handle.look(look).await.ok_or_else(stopped)? {
+            Ok(found) => found,
+            Err(refusal) => return Ok(Answer::Refused(refusal)),
+        };
+        Ok(match scopes::compare(&ask.scopes, &granted) {
+            Wish::All => self.handle.token(Target::Session(session), need, wait).await,
+            Wish::Fewer(scopes) => self.handle.narrow(session, scopes, need, wait).await,
+            Wish::Missing(scope) => return Err(not_granted(&scope)),
+        })
+    }
+}
+
+fn not_granted(scope: &str) -> RpcError {
+    let message = format!("the session does not have the scope {scope:.80?}");
+    let hint = "sign in with it: sso login HOST --scope SCOPE";
+    Fault::new(Kind::LoginRequired, message, hint).into()
+}
+
+/// Whether it was not clear which session is meant.
+fn is_undecided(answer: &Answer) -> bool {
+    matches!(answer, Answer::Refused(Refusal::Ambiguous { .. } | Refusal::LoginRequired { .. }))
+}
+
+fn token_line(id: &Id, session: &SessionId, offered: &Offered, now: Now) -> Line {
+    let lease = &offered.lease;
+    line(
+        id,
+        &TokenReply {
+            access_token: lease.access_token.expose_secret(),
+            token_type: &lease.token_type,
+            token_id: &lease.token_id,
+            expires_at: offered.expires_at,
+            expires_in_s: lease.expires.left(now).as_secs(),
+            scopes: &lease.scopes,
+            session: session.as_str(),
+        },
+    )
+}

@@ -1,0 +1,167 @@
+//! One sign-in by browser, from discovery to the first banked refresh token.
+//!
+//! The hard part is the order: the listener stands before anybody hears of the address, and from the
+//! moment the code is spent nothing calls the sign-in off any more.
+
+use std::{io, ops::RangeInclusive};
+
+use secrecy::SecretString;
+use sso_agent_core::{
+    agent::SignedIn,
+    callback::{Callback, Expected},
+    login::{Plan, Step},
+    refusal::Refusal,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Chosen, Exchanged, Links, TRY_AGAIN, bank, granted,
+    server::{Server, find},
+};
+use crate::{
+    clock,
+    http::{
+        pages::Page,
+        redirect::{Listener, Waiting},
+    },
+    issuer::{self, Authorization, Http},
+    rpc::translate,
+    spender::Spender,
+    store::Renewal,
+};
+
+/// Signs in and banks what it brings. `step` hears how far it is, `report` how it ended.
+pub(super) async fn sign_in(
+    plan: &Plan,
+    port: Option<u16>,
+    spender: &Spender,
+    links: Links,
+    call_off: CancellationToken,
+    step: impl Fn(Step) + Clone + Send + Sync + 'static,
+    report: impl FnOnce(Result<Box<SignedIn>, Refusal>),
+) {
+    let came_back = tokio::select! {
+        came_back = send_out(plan, port, spender.http(), links, step.clone()) => came_back,
+        () = call_off.cancelled() => Err(Refusal::Cancelled { why: "the sign-in was called off".to_owned() }),
+    };
+    let (chosen, browser, callback) = match came_back {
+        Ok(came_back) => came_back,
+        Err(refusal) => return report(Err(refusal)),
+    };
+    step(Step::Exchanging);
+    let exchanged = match code(callback) {
+        Ok(code) => exchange(spender.http(), &chosen, &browser, &code).await,
+        Err(refusal) => Err(refusal),
+    };
+    let page = match exchanged {
+        Ok(exchanged) => match bank(plan, spender, chosen, exchanged, report).await {
+            Ok(user) => Page::SignedIn { host: plan.host.url().to_owned(), user },
+            Err(refusal) => failed(plan, &refusal),
+        },
+        Err(refusal) => {
+            let page = failed(plan, &refusal);
+            report(Err(refusal));
+            page
+        }
+    };
+    browser.waiting.show(page);
+}
+
+/// Sends a browser to the issuer and waits until it comes back.
+async fn send_out(
+    plan: &Plan,
+    port: Option<u16>,
+    http: &Http,
+    links: Links,
+    step: impl Fn(Step) + Clone + Send + Sync + 'static,
+) -> Result<(Chosen, Browser, Option<Callback>), Refusal> {
+    let (chosen, mut browser) = begin(plan, port, http, links, step).await?;
+    let callback = browser.waiting.callback().await;
+    Ok((chosen, browser, callback))
+}
+
+/// A browser that is on its way.
+struct Browser {
+    waiting: Waiting,
+    verifier: SecretString,
+    redirect_uri: String,
+}
+
+async fn begin(
+    plan: &Plan,
+    port: Option<u16>,
+    http: &Http,
+    links: Links,
+    step: impl Fn(Step) + Clone + Send + Sync + 'static,
+) -> Result<(Chosen, Browser), Refusal> {
+    let server = find(plan, http).await?;
+    let (client, scopes) = (server.client(plan)?, server.scopes(plan));
+    let ports = port.map(|port| port..=port).or_else(|| server.ports(&client, plan));
+    let listener = listen(ports.unwrap_or(0..=0)).await?;
+    let Server { metadata, provider, .. } = server;
+    let (origin, uri) = (provider.redirect.origin(listener.port()), provider.redirect.uri(listener.port()));
+    let authorization = issuer::authorize(&metadata, &client.id, &uri, &scopes, &provider.authorize);
+    let Some(Authorization { url, state, verifier }) = authorization else {
+        return Err(Refusal::Unsupported { why: format!("{} has no usable sign-in address", plan.host) });
+    };
+    links.open(origin, url);
+    let expected =
+        Expected { state, issuer: metadata.issuer.clone(), iss_required: metadata.iss_parameter_supported };
+    let on_start = step.clone();
+    let waiting = listener.serve(provider.redirect.path(), expected, links, move || on_start(Step::Waiting));
+    step(Step::Authorize);
+    let chosen = Chosen {
+        metadata,
+        client,
+        scopes,
+        renewal: Renewal::RefreshToken,
+        redirect_uri: Some(uri.clone()),
+        made_from: None,
+    };
+    Ok((chosen, Browser { waiting, verifier, redirect_uri: uri }))
+}
+
+async fn listen(ports: RangeInclusive<u16>) -> Result<Listener, Refusal> {
+    let mut last = None;
+    for port in ports.clone() {
+        match Listener::bind(port).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = Some(error),
+        }
+    }
+    let error = last.unwrap_or_else(|| io::ErrorKind::AddrInUse.into());
+    let which = if ports.start() == ports.end() {
+        format!("port {}", ports.start())
+    } else {
+        format!("any of the ports {} to {}", ports.start(), ports.end())
+    };
+    Err(Refusal::Unavailable {
+        why: format!("the redirect listener cannot have {which}: {error}"),
+        retry_after: TRY_AGAIN,
+    })
+}
+
+fn code(callback: Option<Callback>) -> Result<SecretString, Refusal> {
+    match callback {
+        Some(Callback::Code(code)) => Ok(code),
+        Some(Callback::Refused(said)) => Err(Refusal::Rejected(said)),
+        Some(Callback::Broken(why)) => Err(Refusal::Cancelled { why: why.to_owned() }),
+        None => Err(Refusal::Cancelled { why: "the redirect listener broke".to_owned() }),
+    }
+}
+
+async fn exchange(
+    http: &Http,
+    chosen: &Chosen,
+    browser: &Browser,
+    code: &SecretString,
+) -> Result<Exchanged, Refusal> {
+    let Chosen { metadata, client, .. } = chosen;
+    let asked = clock::now();
+    let uri = &browser.redirect_uri;
+    granted(issuer::exchange_code(http, metadata, client, uri, code, &browser.verifier).await, asked)
+}
+
+fn failed(plan: &Plan, refusal: &Refusal) -> Page {
+    Page::Failed { host: plan.host.url().to_owned(), why: translate::fault(refusal).message }
+}

@@ -1,0 +1,90 @@
+//! A sign-in without a person: the client shows its secret (RFC 6749, 4.4), or a token that its platform
+//! gave it (RFC 8693).
+
+use sso_agent_core::{
+    agent::SignedIn,
+    login::{Flow, Plan, Step, Subject},
+    refusal::{OAuthError, Refusal},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Chosen, Exchanged, TRY_AGAIN, bank, granted, server::find};
+use crate::{
+    clock,
+    issuer::{Client, Http},
+    spender::{Spender, Without, show},
+    store::Renewal,
+};
+
+/// Signs in and banks what it brings; as for [`super::sign_in`].
+pub(super) async fn sign_in(
+    plan: &Plan,
+    spender: &Spender,
+    call_off: CancellationToken,
+    step: impl Fn(Step),
+    report: impl FnOnce(Result<Box<SignedIn>, Refusal>),
+) {
+    let chosen = tokio::select! {
+        chosen = choose(plan, spender.http()) => chosen,
+        () = call_off.cancelled() => Err(Refusal::Cancelled { why: "the sign-in was called off".to_owned() }),
+    };
+    let chosen = match chosen {
+        Ok(chosen) => chosen,
+        Err(refusal) => return report(Err(refusal)),
+    };
+    step(Step::Exchanging);
+    match exchange(spender.http(), &chosen).await {
+        Ok(exchanged) => {
+            // Nobody looks at a page; whoever waits hears it by `report`.
+            let _ = bank(plan, spender, chosen, exchanged, report).await;
+        }
+        Err(refusal) => report(Err(refusal)),
+    }
+}
+
+async fn choose(plan: &Plan, http: &Http) -> Result<Chosen, Refusal> {
+    let server = find(plan, http).await?;
+    let scopes = server.machine_scopes(plan);
+    let renewal = match &plan.flow {
+        Flow::ClientCredentials => {
+            Renewal::ClientCredentials { resource: server.resource.map(str::to_owned) }
+        }
+        Flow::TokenExchange(subject) => means(subject, server.audience.clone()),
+        Flow::Browser { .. } => Renewal::RefreshToken,
+    };
+    let client =
+        Client { id: plan.client_id.clone().unwrap_or_default(), secret: plan.client_secret.clone() };
+    if matches!(renewal, Renewal::ClientCredentials { .. })
+        && (client.id.is_empty() || client.secret.is_none())
+    {
+        let why = "client credentials are a client id and its secret".to_owned();
+        return Err(Refusal::Unsupported { why });
+    }
+    let made_from = plan.made_from.clone();
+    Ok(Chosen { metadata: server.metadata, client, scopes, renewal, redirect_uri: None, made_from })
+}
+
+fn means(subject: &Subject, default_audience: Option<String>) -> Renewal {
+    match subject {
+        Subject::Token(token) => Renewal::Token { token: token.clone() },
+        Subject::File(path) => Renewal::File { path: path.clone() },
+        Subject::GitHub { url, token, audience } => Renewal::GitHub {
+            url: url.clone(),
+            token: token.clone(),
+            audience: audience.clone().or(default_audience),
+        },
+    }
+}
+
+async fn exchange(http: &Http, chosen: &Chosen) -> Result<Exchanged, Refusal> {
+    let asked = clock::now();
+    match show(http, &chosen.metadata, &chosen.client, &chosen.renewal, &chosen.scopes).await {
+        Ok(outcome) => granted(outcome, asked),
+        Err(Without::Means(why)) => Err(no_identity(why)),
+        Err(Without::Now(why)) => Err(Refusal::Unavailable { why, retry_after: TRY_AGAIN }),
+    }
+}
+
+fn no_identity(why: String) -> Refusal {
+    Refusal::Rejected(OAuthError { error: "no identity token".to_owned(), description: Some(why) })
+}
