@@ -76,6 +76,27 @@ auth_types! {
 }
 
 impl AuthType {
+    /// Which kind of credentials it uses; its own name for one that uses none.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::OauthM2m => "oauth",
+            Self::AzureCli | Self::AzureClientSecret | Self::AzureMsi => "azure",
+            Self::GoogleCredentials | Self::GoogleId => "google",
+            Self::Pat
+            | Self::Basic
+            | Self::DatabricksCli
+            | Self::ExternalBrowser
+            | Self::MetadataService
+            | Self::EnvOidc
+            | Self::FileOidc
+            | Self::GithubOidc
+            | Self::AzureDevopsOidc
+            | Self::Runtime
+            | Self::ModelServing
+            | Self::Other(_) => self.name(),
+        }
+    }
+
     /// Whether a person signs in, so that one sign-in at the host serves all such profiles.
     pub fn is_person(&self) -> bool {
         matches!(self, Self::DatabricksCli | Self::ExternalBrowser)
@@ -123,30 +144,43 @@ impl Section {
     /// # Errors
     /// [`Conflict`].
     pub fn auth_type(&self) -> Result<AuthType, Conflict> {
-        if let Some(name) = self.get("auth_type") {
-            return Ok(AuthType::named(name));
-        }
-        let there = |(_, keys): &&(&str, &[&str])| keys.iter().any(|key| self.has(key));
-        let kinds: Vec<&'static str> = CREDENTIALS.iter().filter(there).map(|(kind, _)| *kind).collect();
-        match kinds.as_slice() {
-            [] => Ok(AuthType::DatabricksCli),
-            [kind] => Ok(self.implied(kind)),
-            _ => Err(Conflict { kinds }),
-        }
+        auth_type(|key| self.value(key))
     }
+}
 
-    fn implied(&self, kind: &str) -> AuthType {
-        match kind {
-            "azure" if self.has("azure_client_secret") => AuthType::AzureClientSecret,
-            "azure" if self.get("azure_use_msi").is_some_and(is_true) => AuthType::AzureMsi,
-            "azure" => AuthType::AzureCli,
-            "google" if self.has("google_credentials") => AuthType::GoogleCredentials,
-            "google" => AuthType::GoogleId,
-            "oauth" if self.has("client_secret") => AuthType::OauthM2m,
-            // A custom app, which a person signs in with.
-            "oauth" => AuthType::DatabricksCli,
-            _ => AuthType::named(kind),
-        }
+/// The same for settings that come from anywhere.
+///
+/// # Errors
+/// [`Conflict`].
+pub fn auth_type<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Result<AuthType, Conflict> {
+    if let Some(name) = value("auth_type") {
+        return Ok(AuthType::named(name));
+    }
+    let there = |(_, keys): &&(&str, &[&str])| keys.iter().any(|key| value(key).is_some());
+    let kinds: Vec<&'static str> = CREDENTIALS.iter().filter(there).map(|(kind, _)| *kind).collect();
+    match kinds.as_slice() {
+        [] => Ok(AuthType::DatabricksCli),
+        [kind] => Ok(implied(kind, value)),
+        _ => Err(Conflict { kinds }),
+    }
+}
+
+/// All keys that are credentials, with their kind.
+pub fn credentials() -> impl Iterator<Item = (&'static str, &'static str)> {
+    CREDENTIALS.iter().flat_map(|(kind, keys)| keys.iter().map(|key| (*key, *kind)))
+}
+
+fn implied<'a>(kind: &str, value: impl Fn(&str) -> Option<&'a str>) -> AuthType {
+    match kind {
+        "azure" if value("azure_client_secret").is_some() => AuthType::AzureClientSecret,
+        "azure" if value("azure_use_msi").is_some_and(is_true) => AuthType::AzureMsi,
+        "azure" => AuthType::AzureCli,
+        "google" if value("google_credentials").is_some() => AuthType::GoogleCredentials,
+        "google" => AuthType::GoogleId,
+        "oauth" if value("client_secret").is_some() => AuthType::OauthM2m,
+        // A custom app, which a person signs in with.
+        "oauth" => AuthType::DatabricksCli,
+        _ => AuthType::named(kind),
     }
 }
 

@@ -19,7 +19,7 @@ pub mod edit;
 mod profile;
 mod scan;
 
-pub use auth::{AuthType, Conflict};
+pub use auth::{AuthType, Conflict, auth_type, credentials};
 pub use choose::{Choice, NoProfile, PROFILE_VARIABLE, choose};
 pub use profile::{NO_WORKSPACE, Profile, scopes};
 
