@@ -1,0 +1,197 @@
+//! Which profile and which host are meant, in the order of the CLI.
+
+use sso_agent_client::proto::{
+    databrickscfg::{Config, DEFAULT, PROFILE_VARIABLE, SETTINGS, Section},
+    session::{Session, State},
+};
+
+use crate::{
+    args::Said,
+    file::Loaded,
+    host::{self, Ids},
+    say::Fail,
+};
+
+/// What a token is wanted for.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted<'a> {
+    /// The name of the profile, whether or not the file has it.
+    pub(crate) profile: Option<String>,
+    /// The profile itself.
+    pub(crate) section: Option<&'a Section>,
+    pub(crate) host: Option<String>,
+    pub(crate) account_id: Option<String>,
+    pub(crate) workspace_id: Option<String>,
+}
+
+/// What the command line and the environment mean.
+pub(crate) fn wanted<'a>(
+    said: &Said,
+    file: &'a Loaded,
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<Wanted<'a>, Fail> {
+    check(said, &file.config)?;
+    let mut wanted = named(said, &file.config)?;
+    // Terraform passes --host and leaves the profile in the environment.
+    wanted.profile = wanted.profile.or_else(|| env(PROFILE_VARIABLE));
+    if wanted.profile.is_none() && wanted.host.is_none() {
+        wanted = unnamed(&file.config, env)?;
+    }
+    wanted.account_id = said.account_id.clone().or(wanted.account_id);
+    wanted.workspace_id = said.workspace_id.clone().or(wanted.workspace_id);
+    wanted.complete(file)
+}
+
+/// `--profile` only selects a profile: it does not say where a host belongs.
+pub(crate) fn check(said: &Said, config: &Config) -> Result<(), Fail> {
+    if let (Some(word), true) = (said.words.first(), said.profile.is_some() || said.host.is_some()) {
+        return Err(Fail::new(format!(
+            "argument {word:?} cannot be combined with --host or --profile. Use the --host and --profile flags instead"
+        )));
+    }
+    let (Some(name), Some(host)) = (&said.profile, &said.host) else { return Ok(()) };
+    match config.profile(name).and_then(|section| section.get("host")) {
+        Some(own) if !host::same(own, host) => Err(Fail::new(format!(
+            "--profile {name:?} has host {own:?}, which conflicts with --host {host:?}. Use --profile only to select a profile"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What is named on the command line; a word is a profile first, and then a host.
+fn named<'a>(said: &Said, config: &Config) -> Result<Wanted<'a>, Fail> {
+    let wanted = Wanted { profile: said.profile.clone(), host: said.host.clone(), ..Wanted::default() };
+    match said.words.first() {
+        None => Ok(wanted),
+        Some(word) if config.profile(word).is_some() => Ok(Wanted { profile: Some(word.clone()), ..wanted }),
+        Some(word) if looks_like_host(word) => Ok(Wanted { host: Some(word.clone()), ..wanted }),
+        Some(word) => Err(Fail::new(format!("no profile named {word:?} found"))),
+    }
+}
+
+pub(crate) fn looks_like_host(word: &str) -> bool {
+    word.contains('.') || word.starts_with("http://") || word.starts_with("https://")
+}
+
+fn unnamed<'a>(config: &Config, env: impl Fn(&str) -> Option<String>) -> Result<Wanted<'a>, Fail> {
+    if let Some(host) = env("DATABRICKS_HOST") {
+        let (account_id, workspace_id) = (env("DATABRICKS_ACCOUNT_ID"), env("DATABRICKS_WORKSPACE_ID"));
+        return Ok(Wanted { host: Some(host), account_id, workspace_id, ..Wanted::default() });
+    }
+    if let Some(name) = config.settings().default_profile {
+        return Ok(Wanted { profile: Some(name.to_owned()), ..Wanted::default() });
+    }
+    Err(Fail::new(match config.profiles().next() {
+        Some(_) => "no profile specified. Use --profile <name> to specify which profile to use",
+        None => "no profiles configured. Run 'databricks auth login' to create a profile",
+    }))
+}
+
+impl<'a> Wanted<'a> {
+    /// With what the profile says, or with the only profile that has this host.
+    fn complete(mut self, file: &'a Loaded) -> Result<Self, Fail> {
+        if self.profile.as_deref() == Some(SETTINGS) {
+            return Err(reserved());
+        }
+        if let Some(host) = self.host.take() {
+            let Ids { workspace, account } = host::ids(&host);
+            self.account_id = self.account_id.or(account);
+            self.workspace_id = self.workspace_id.or(workspace);
+            self.host = Some(host::bare(&host).to_owned());
+        }
+        self.section = match (&self.profile, &self.host) {
+            (Some(name), _) => file.config.profile(name),
+            (None, Some(host)) => self.matching(host, file)?,
+            (None, None) => None,
+        };
+        if let Some(section) = self.section {
+            let own = |key: &str| section.get(key).map(str::to_owned);
+            self.profile = self.profile.or_else(|| Some(section.name().to_owned()));
+            self.host = self.host.or_else(|| own("host"));
+            self.account_id = self.account_id.or_else(|| own("account_id"));
+            self.workspace_id = self.workspace_id.or_else(|| own("workspace_id"));
+        }
+        Ok(self)
+    }
+
+    fn matching(&self, host: &str, file: &'a Loaded) -> Result<Option<&'a Section>, Fail> {
+        let fits = |own: Option<&str>, wanted: &Option<String>| wanted.is_none() || own == wanted.as_deref();
+        let of_account = self.account_id.is_some();
+        let found: Vec<&Section> = at_host(&file.config, host)
+            .filter(|section| fits(section.get("account_id"), &self.account_id))
+            .filter(|section| !of_account || fits(section.get("workspace_id"), &self.workspace_id))
+            .collect();
+        match found.as_slice() {
+            [] => Ok(None),
+            [only] => Ok(Some(only)),
+            several => {
+                let names: Vec<&str> = several.iter().map(|section| section.name()).collect();
+                Err(Fail::new(format!(
+                    "{} match {host} in {}. Use --profile to specify which profile to use",
+                    names.join(" and "),
+                    file.path.display()
+                )))
+            }
+        }
+    }
+
+    /// The command that signs in again.
+    pub(crate) fn login_command(&self) -> String {
+        let mut command = "databricks auth login".to_owned();
+        match (&self.profile, &self.host) {
+            (Some(name), _) => command += &format!(" --profile {name}"),
+            (None, Some(host)) => {
+                command += &format!(" --host {host}");
+                if let Some(account) = &self.account_id {
+                    command += &format!(" --account-id {account}");
+                }
+            }
+            (None, None) => {}
+        }
+        command
+    }
+}
+
+/// All profiles with this host, in the order of the file.
+pub(crate) fn at_host<'a>(config: &'a Config, host: &str) -> impl Iterator<Item = &'a Section> {
+    config.profiles().filter(move |section| section.get("host").is_some_and(|own| host::same(own, host)))
+}
+
+pub(crate) fn reserved() -> Fail {
+    Fail::new(format!("{SETTINGS} is a reserved section name and cannot be used as a profile"))
+}
+
+/// The session that serves a profile: its own, or the host's one without a label.
+pub(crate) fn session_of<'a>(
+    sessions: &'a [Session],
+    host: &str,
+    profile: Option<&str>,
+) -> Option<&'a Session> {
+    let labelled = |label: &str| {
+        sessions.iter().find(|session| session.label == label && host::same(&session.host, host))
+    };
+    profile.and_then(labelled).or_else(|| labelled(""))
+}
+
+/// Whether a session can give a token now.
+pub(crate) fn is_live(session: &Session) -> bool {
+    match session.state {
+        State::Active | State::Refreshing | State::Retrying => true,
+        State::LoginRequired => false,
+    }
+}
+
+/// What the environment says; what is empty says nothing.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The name that a new profile gets when nobody names it, as the CLI proposes it.
+pub(crate) fn proposed_name(host: &str, account_id: Option<&str>) -> String {
+    if let Some(account) = account_id.filter(|_| host::is_account_console(host)) {
+        return format!("ACCOUNT-{account}");
+    }
+    let canonical = host::canonical(host).unwrap_or_default();
+    let name = canonical.split("://").nth(1).and_then(|name| name.split(['.', ':']).next());
+    name.filter(|name| !name.is_empty()).unwrap_or(DEFAULT).to_owned()
+}
