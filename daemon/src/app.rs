@@ -10,6 +10,7 @@ use sso_agent_core::{
     words::{Label, SessionId},
 };
 use sso_agent_proto::places::Places;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -17,11 +18,16 @@ use crate::{
     config::{self, Config},
     driver::Driver,
     handle::{Handle, Message},
+    http::{
+        metadata::{FILE, Metadata},
+        server,
+        v1::Api,
+    },
     issuer::Http,
     random,
     rpc::{
         listen::{self, Place},
-        service::Service,
+        service::{About as Facts, Service},
     },
     signin::renewable,
     snapshot::Snapshot,
@@ -96,19 +102,28 @@ pub async fn run(
     let started = clock::now();
     let mut inherited = systemd::Inherited::take();
     let _state_lock = if options.ephemeral { None } else { Some(lock_state(&options.places.state)?) };
-    let (listener, place, _socket_lock) = listener(&options.places.socket, &mut inherited)?;
+    let (listener, place, _socket_lock) = listener(&options.places.socket, systemd::RPC, &mut inherited)?;
+    let (http, _http_lock) = http_listener(&options.places.http_socket, &mut inherited).unzip();
     let store = open_store(&options).await?;
     let snapshot = Arc::new(Snapshot::default());
     let (handle, inbox) = Handle::new(snapshot.clone());
     let (agent, unreadable) = load(&store, &snapshot).await?;
     let sessions = agent.sessions().len();
     let config = read_config(&options.places).await?;
-    let (key, shared) = (store.key(), config.clone());
-    let service = Arc::new(Service::new(handle.clone(), shared, started, key, unreadable));
+    let (metadata, addresses) = Metadata::load((!options.ephemeral).then(|| options.places.state.join(FILE)));
+    let about = Facts { started, key: store.key(), unreadable };
+    let service = Arc::new(Service::new(handle.clone(), config.clone(), metadata.clone(), about));
     let driver = Driver::new(agent, inbox, handle.clone(), Arc::new(Spender::new(store, Http::new())), place);
     let no_more_clients = CancellationToken::new();
     let watching = tokio::spawn(watch_config(config, handle.clone()));
-    let serving = tokio::spawn(listen::serve(listener, service, no_more_clients.clone()));
+    let mut serving = JoinSet::new();
+    serving.spawn(listen::serve(listener, service.clone(), no_more_clients.clone()));
+    metadata.resume().await;
+    serving.spawn(metadata.run(addresses, service.clone(), no_more_clients.clone()));
+    if let Some(http) = http {
+        let api = Api { service, stop: no_more_clients.clone() };
+        serving.spawn(server::serve(http, Arc::new(api), no_more_clients.clone()));
+    }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), sessions, ephemeral = options.ephemeral, "serving");
     systemd::ready(&format!("{sessions} sessions"));
     ready();
@@ -124,7 +139,7 @@ pub async fn run(
     no_more_clients.cancel();
     watching.abort();
     // Whoever is still connected then is owed nothing.
-    let _ = tokio::time::timeout(LAST_WORDS, serving).await;
+    let _ = tokio::time::timeout(LAST_WORDS, async { while serving.join_next().await.is_some() {} }).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -141,22 +156,34 @@ fn lock(folder: &Path, name: &str) -> Result<StoreLock, StartError> {
     })
 }
 
+/// The socket for HTTP. An agent without one is of use all the same.
+fn http_listener(socket: &Path, inherited: &mut systemd::Inherited) -> Option<(Listener, Option<StoreLock>)> {
+    match listener(socket, systemd::HTTP, inherited) {
+        Ok((listener, _, lock)) => Some((listener, lock)),
+        Err(error) => {
+            tracing::error!("nothing is served over HTTP: {error}");
+            None
+        }
+    }
+}
+
 /// The socket that systemd gave us, or our own: bound under a lock, in a folder that is ours alone.
 fn listener(
     socket: &Path,
+    name: &str,
     inherited: &mut systemd::Inherited,
 ) -> Result<(Listener, Place, Option<StoreLock>), StartError> {
     let broken = |why: String| StartError::Socket { place: socket.display().to_string(), why };
-    if let Some(fd) = inherited.named(systemd::RPC) {
+    if let Some(fd) = inherited.named(name) {
         let adopted = listen::adopt(fd).map_err(|error| broken(error.to_string()))?;
         return Ok((adopted, Place::kept_by_systemd(), None));
     }
-    let (Some(folder), Some(name)) = (socket.parent(), socket.file_name().and_then(|name| name.to_str()))
+    let (Some(folder), Some(file)) = (socket.parent(), socket.file_name().and_then(|file| file.to_str()))
     else {
         return Err(broken("it has no folder or no name".to_owned()));
     };
     listen::private_folder(folder).map_err(|error| broken(error.to_string()))?;
-    let held = lock(folder, &format!("{name}.lock"))?;
+    let held = lock(folder, &format!("{file}.lock"))?;
     listen::clear(socket).map_err(|error| broken(error.to_string()))?;
     let bound = listen::bind(socket).map_err(|error| broken(error.to_string()))?;
     Ok((bound, Place::of(socket), Some(held)))

@@ -16,7 +16,7 @@ use sso_agent_proto::events;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::{signin::Takeover, snapshot::Snapshot};
+use crate::{http::metrics::Tally, signin::Takeover, snapshot::Snapshot};
 
 /// What reaches the driver.
 pub(crate) enum Message {
@@ -69,6 +69,7 @@ pub(crate) struct Handle {
     inbox: mpsc::UnboundedSender<Message>,
     snapshot: Arc<Snapshot>,
     tickets: Arc<AtomicU64>,
+    tally: Arc<Tally>,
     events: broadcast::Sender<events::Event>,
 }
 
@@ -99,12 +100,17 @@ impl Handle {
     pub(crate) fn new(snapshot: Arc<Snapshot>) -> (Self, mpsc::UnboundedReceiver<Message>) {
         let (inbox, messages) = mpsc::unbounded_channel();
         let (events, _) = broadcast::channel(256);
-        (Self { inbox, snapshot, tickets: Arc::default(), events }, messages)
+        (Self { inbox, snapshot, tickets: Arc::default(), tally: Arc::default(), events }, messages)
     }
 
     /// What can be answered without the driver.
     pub(crate) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// What has happened so far, counted.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Everything that happens from now on.
@@ -114,6 +120,7 @@ impl Handle {
 
     /// Tells whoever listens.
     pub(crate) fn tell(&self, event: events::Event) {
+        self.tally.event(event.kind);
         // Nobody listens: nothing to do.
         let _ = self.events.send(event);
     }

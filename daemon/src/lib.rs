@@ -13,6 +13,7 @@ mod handle;
 mod http;
 mod issuer;
 mod log;
+mod peer;
 mod process;
 mod random;
 mod rpc;

@@ -14,6 +14,7 @@ pub(crate) fn seed() -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-fn fill(bytes: &mut [u8]) {
+/// Bytes that nobody can guess.
+pub(crate) fn fill(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("the operating system has random numbers once it is up");
 }

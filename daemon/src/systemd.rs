@@ -8,6 +8,10 @@ use sd_notify::NotifyState;
 
 /// The names that our socket units give.
 pub(crate) const RPC: &str = "rpc";
+pub(crate) const HTTP: &str = "http";
+
+/// All sockets of one unit have one name: where a socket is tells them apart.
+const HTTP_SOCKET: &str = "http.sock";
 
 /// Sockets that are listening already, with their names.
 #[derive(Debug, Default)]
@@ -17,10 +21,12 @@ impl Inherited {
     /// Takes over what systemd passed to this process; a socket without a name is the first kind.
     pub(crate) fn take() -> Self {
         let Ok(fds) = sd_notify::listen_fds_with_names() else { return Self::default() };
-        Self(
-            fds.map(|(fd, name)| (if name == "unknown" { RPC.to_owned() } else { name }, adopt(fd)))
-                .collect(),
-        )
+        let named = |(fd, name): (_, String)| {
+            let fd = adopt(fd);
+            let name = if name == "unknown" { RPC.to_owned() } else { name };
+            (if is_http(&fd) { HTTP.to_owned() } else { name }, fd)
+        };
+        Self(fds.map(named).collect())
     }
 
     /// The socket of that name.
@@ -28,6 +34,14 @@ impl Inherited {
         let at = self.0.iter().position(|(found, _)| found == name)?;
         Some(self.0.swap_remove(at).1)
     }
+}
+
+fn is_http(socket: &OwnedFd) -> bool {
+    let Ok(address) = rustix::net::getsockname(socket).map(rustix::net::SocketAddrUnix::try_from) else {
+        return false;
+    };
+    let path = address.ok().and_then(|address| address.path().map(|path| path.to_bytes().to_vec()));
+    path.is_some_and(|path| path.rsplit(|byte| *byte == b'/').next() == Some(HTTP_SOCKET.as_bytes()))
 }
 
 #[expect(unsafe_code, reason = "no crate turns an inherited descriptor number into an owner")]

@@ -25,7 +25,7 @@ use super::{
     service::{Line, Shared, line},
     translate,
 };
-use crate::handle::LoginNews;
+use crate::{handle::LoginNews, http::metrics::RPC};
 
 #[cfg(test)]
 mod tests;
@@ -197,7 +197,10 @@ fn read(request: &[u8], service: &Shared) -> Option<Read> {
         Err(error) => return Some(Read::Done(error_line(&id, error).into())),
     };
     match service.at_once(&id, &call) {
-        Some(reply) => Some(Read::Done(reply)),
+        Some(reply) => {
+            service.handle.tally().token(RPC);
+            Some(Read::Done(reply))
+        }
         None => Some(Read::Later(id, Box::new(call))),
     }
 }
@@ -229,7 +232,11 @@ fn begin(
         | Call::SessionShow(_)
         | Call::SessionLogout(_) => {
             answering.spawn(async move {
+                let token = matches!(call, Call::TokenGet(_));
                 let reply = service.answer(&id, call).await;
+                if token && reply.is_ok() {
+                    service.handle.tally().token(RPC);
+                }
                 send(&out, reply.unwrap_or_else(|error| refusal(&id, error))).await;
             });
         }

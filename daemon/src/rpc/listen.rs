@@ -107,7 +107,7 @@ pub(crate) async fn serve(listener: Listener, service: Shared, stop: Cancellatio
 /// Whether the kernel says that the peer is our own user; equality only, since in a user namespace
 /// every stranger has the same number.
 #[cfg(unix)]
-fn is_ours(stream: &Stream) -> bool {
+pub(crate) fn is_ours(stream: &Stream) -> bool {
     let ours = rustix::process::geteuid().as_raw();
     match stream.peer_creds().map(|peer| (peer.euid(), peer.pid())) {
         Ok((Some(uid), pid)) if uid == ours => {
@@ -127,7 +127,7 @@ fn is_ours(stream: &Stream) -> bool {
 
 /// The pipe's security descriptor decides.
 #[cfg(not(unix))]
-fn is_ours(_: &Stream) -> bool {
+pub(crate) fn is_ours(_: &Stream) -> bool {
     true
 }
 

@@ -28,32 +28,34 @@ use crate::{
     clock,
     config::{self, Config, Meant},
     handle::{Handle, LoginWatch, Message},
+    http::metadata::{self, Metadata},
     signin::Takeover,
 };
 
 /// A reply, wiped when it has been sent: it may hold a token.
 pub(crate) type Line = Wiped;
 
+/// What this agent is, as far as it does not change.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) started: Now,
+    pub(crate) key: Key,
+    pub(crate) unreadable: Vec<String>,
+}
+
 /// See the module.
 pub(crate) struct Service {
-    pub(super) handle: Handle,
+    pub(crate) handle: Handle,
     pub(super) config: Arc<Config>,
     pub(super) machines: Machines,
-    started: Now,
-    key: Key,
-    unreadable: Vec<String>,
+    pub(crate) metadata: Arc<Metadata>,
+    pub(crate) about: About,
 }
 
 impl Service {
     /// All that methods need.
-    pub(crate) fn new(
-        handle: Handle,
-        config: Arc<Config>,
-        started: Now,
-        key: Key,
-        unreadable: Vec<String>,
-    ) -> Self {
-        Self { handle, config, machines: Machines::default(), started, key, unreadable }
+    pub(crate) fn new(handle: Handle, config: Arc<Config>, metadata: Arc<Metadata>, about: About) -> Self {
+        Self { handle, config, machines: Machines::default(), metadata, about }
     }
 
     /// Answers everything that ends with one reply and needs no progress.
@@ -75,7 +77,7 @@ impl Service {
             Call::AgentReload => Ok(line(id, &self.reload().await?)),
             Call::ProfileList => Ok(line(id, &self.profiles().await?)),
             Call::SessionImport(import) => Ok(line(id, &self.import(import).await?)),
-            Call::MetadataUrl(_) => Err(RpcError::new(Code::MethodNotFound, "not in this version")),
+            Call::MetadataUrl(wish) => Ok(line(id, &metadata::answer(self, wish).await?)),
             Call::SessionLogin(_) | Call::EventsSubscribe(_) => {
                 Err(RpcError::new(Code::Internal, "this method is answered elsewhere"))
             }
@@ -149,16 +151,16 @@ impl Service {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: PROTOCOL,
             pid: std::process::id(),
-            started_at: clock::timestamp(self.started.wall),
+            started_at: clock::timestamp(self.about.started.wall),
             sessions,
             locked: false,
             methods: method::NAMES.iter().map(|name| (*name).to_owned()).collect(),
-            key: self.key,
-            unreadable: self.unreadable.clone(),
+            key: self.about.key,
+            unreadable: self.about.unreadable.clone(),
         })
     }
 
-    async fn list(&self, target: session::Target) -> Result<Sessions, RpcError> {
+    pub(crate) async fn list(&self, target: session::Target) -> Result<Sessions, RpcError> {
         if target != session::Target::default() {
             return Ok(Sessions { sessions: vec![self.show(&target).await?] });
         }
@@ -167,7 +169,7 @@ impl Service {
         Ok(Sessions { sessions: self.handle.look(list).await.ok_or_else(stopped)? })
     }
 
-    async fn show(&self, target: &session::Target) -> Result<Session, RpcError> {
+    pub(crate) async fn show(&self, target: &session::Target) -> Result<Session, RpcError> {
         if let Meant::Token { session, host, .. } = self.config.known().meant(target)? {
             return Ok(token_session(&session, &host));
         }

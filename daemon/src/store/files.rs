@@ -38,7 +38,7 @@ fn create_dir(path: &Path) -> io::Result<()> {
 }
 
 /// Reads a file that is ours alone; `None` if there is nothing.
-pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = match open(path, OpenOptions::new().read(true)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -51,6 +51,11 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut content = Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1);
     file.take(LONGEST).read_to_end(&mut content)?;
     Ok(Some(content))
+}
+
+/// Puts a whole file that is ours alone in the place of whatever is at `path`; durable when this returns.
+pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    Draft::begin(path.parent().unwrap_or(path))?.finish(path, content)
 }
 
 /// Opens a file that is ours alone, and makes it private if it is not.

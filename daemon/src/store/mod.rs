@@ -20,7 +20,7 @@ mod sealed_file;
 use std::{io, path::PathBuf};
 
 pub(crate) use self::{
-    files::private_dir,
+    files::{private_dir, read as read_private, write as write_private},
     keyring::{Keyring, KeyringError, SystemKeyring},
     lock::{LockError, StoreLock},
     memory::Memory,

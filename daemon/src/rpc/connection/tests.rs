@@ -6,7 +6,14 @@ use sso_agent_proto::{agent::Key, lines::MAX_LINE};
 use tokio::io::DuplexStream;
 
 use super::*;
-use crate::{clock, config::Config, handle::Handle, rpc::service::Service, snapshot::Snapshot};
+use crate::{
+    clock,
+    config::Config,
+    handle::Handle,
+    http::metadata::Metadata,
+    rpc::service::{About, Service},
+    snapshot::Snapshot,
+};
 
 /// A service whose driver is gone: what is at hand is answered, all else refused.
 fn service() -> Shared {
@@ -16,7 +23,8 @@ fn service() -> Shared {
     let (handle, _) = Handle::new(snapshot);
     let nowhere = std::path::PathBuf::from("/nonexistent/sso-agent");
     let config = Arc::new(Config::of_files(nowhere.clone(), Some(nowhere)));
-    Arc::new(Service::new(handle, config, now, Key::None, vec![]))
+    let about = About { started: now, key: Key::None, unreadable: vec![] };
+    Arc::new(Service::new(handle, config, Metadata::load(None).0, about))
 }
 
 fn lease(now: Now) -> Lease {

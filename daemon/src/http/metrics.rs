@@ -1,0 +1,135 @@
+//! What Prometheus may know: how many, how often, since when. Labels are words of ours and never a
+//! host, a session or a user.
+
+use http::StatusCode;
+use prometheus_client::{
+    encoding::text,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use sso_agent_proto::{events::EventKind, session::State};
+
+type Labels = [(&'static str, &'static str); 1];
+
+/// Doors that tokens leave by.
+pub(crate) const RPC: &str = "rpc";
+pub(crate) const HTTP: &str = "http";
+pub(crate) const METADATA: &str = "metadata";
+
+const STATES: [State; 4] = [State::Active, State::Refreshing, State::Retrying, State::LoginRequired];
+
+/// What has happened so far, counted.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    registry: Registry,
+    rpc_tokens: Counter,
+    tokens: Family<Labels, Counter>,
+    renewals: Family<Labels, Counter>,
+    requests: Family<[(&'static str, String); 2], Counter>,
+    sessions: Family<Labels, Gauge>,
+    started: Gauge,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("sso_agent");
+        let tokens = Family::<Labels, Counter>::default();
+        let renewals = Family::<Labels, Counter>::default();
+        let requests = Family::<[(&'static str, String); 2], Counter>::default();
+        let sessions = Family::<Labels, Gauge>::default();
+        let started = Gauge::default();
+        registry.register("tokens", "Access tokens handed out, by door", tokens.clone());
+        registry.register("renewals", "Renewals that came to an end, by outcome", renewals.clone());
+        registry.register("http_requests", "Requests over HTTP, by door and status", requests.clone());
+        registry.register("sessions", "Sessions, by state", sessions.clone());
+        registry.register("start_time_seconds", "When the agent started, since 1970", started.clone());
+        // A counter that is not there yet looks like one that is gone.
+        let rpc_tokens = tokens.get_or_create(&[("door", RPC)]).clone();
+        for door in [HTTP, METADATA] {
+            drop(tokens.get_or_create(&[("door", door)]));
+        }
+        for outcome in ["renewed", "retrying", "login_required"] {
+            drop(renewals.get_or_create(&[("outcome", outcome)]));
+        }
+        Self { registry, rpc_tokens, tokens, renewals, requests, sessions, started }
+    }
+}
+
+impl Tally {
+    /// A token went out.
+    pub(crate) fn token(&self, door: &'static str) {
+        if door == RPC {
+            // The fast path: no look-up.
+            self.rpc_tokens.inc();
+        } else {
+            self.tokens.get_or_create(&[("door", door)]).inc();
+        }
+    }
+
+    /// A request was answered.
+    pub(crate) fn request(&self, door: &'static str, status: StatusCode) {
+        self.requests
+            .get_or_create(&[("door", door.to_owned()), ("status", status.as_str().to_owned())])
+            .inc();
+    }
+
+    /// Something happened.
+    pub(crate) fn event(&self, kind: EventKind) {
+        let outcome = match kind {
+            EventKind::TokenRefreshed => "renewed",
+            EventKind::SessionRetrying => "retrying",
+            EventKind::SessionLoginRequired => "login_required",
+            EventKind::SessionAdded
+            | EventKind::SessionRemoved
+            | EventKind::AgentLocked
+            | EventKind::ConfigReloaded
+            | EventKind::ConfigInvalid => return,
+        };
+        self.renewals.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// All of it, as Prometheus reads it.
+    pub(crate) fn text(&self, started_s: u64, sessions: &[State]) -> String {
+        self.started.set(i64::try_from(started_s).unwrap_or_default());
+        for state in STATES {
+            let count = sessions.iter().filter(|one| **one == state).count();
+            let gauge = self.sessions.get_or_create(&[("state", state.name())]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        let mut text = String::new();
+        // Writing into a string does not fail.
+        let _ = text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_can_be_read() {
+        let tally = Tally::default();
+        tally.token(RPC);
+        tally.token(HTTP);
+        tally.token(HTTP);
+        tally.request(METADATA, StatusCode::NOT_FOUND);
+        tally.event(EventKind::TokenRefreshed);
+        tally.event(EventKind::SessionAdded);
+        let text = tally.text(1_700_000_000, &[State::Active, State::Active]);
+        for line in [
+            "sso_agent_tokens_total{door=\"rpc\"} 1",
+            "sso_agent_tokens_total{door=\"http\"} 2",
+            "sso_agent_tokens_total{door=\"metadata\"} 0",
+            "sso_agent_renewals_total{outcome=\"renewed\"} 1",
+            "sso_agent_renewals_total{outcome=\"retrying\"} 0",
+            "sso_agent_http_requests_total{door=\"metadata\",status=\"404\"} 1",
+            "sso_agent_sessions{state=\"active\"} 2",
+            "sso_agent_sessions{state=\"login_required\"} 0",
+            "sso_agent_start_time_seconds 1700000000",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

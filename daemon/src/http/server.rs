@@ -1,0 +1,263 @@
+//! One HTTP/1.1 server for all doors: limits, and who is turned away before anything is read.
+//!
+//! The hard part is who else can make somebody connect: a web page by a name that leads to us (DNS
+//! rebinding), a script, a proxy that passes on what it was sent. None of them is a program of this
+//! user that means us, and each gives itself away by a header.
+
+use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
+
+use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
+use http_body_util::BodyExt as _;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use interprocess::local_socket::{
+    tokio::{Listener, Stream},
+    traits::tokio::Listener as LocalListener,
+};
+use sso_agent_proto::secret::Wiped;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream, UnixStream},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::answer::{self, Body};
+use crate::{peer, rpc::listen};
+
+/// For the head of a request, and for a connection that is kept open between two.
+const HEADERS_IN: Duration = Duration::from_secs(30);
+const BODY_IN: Duration = Duration::from_secs(10);
+const LARGEST_HEAD: usize = 16 * 1024;
+const MOST_HEADERS: usize = 64;
+
+/// As on the other socket.
+const LARGEST_BODY: usize = 1024 * 1024;
+
+/// What somebody finds behind a door.
+pub(crate) trait Site: Send + Sync + 'static {
+    /// Whether this is a name by which we are meant here.
+    fn is_called(&self, host: &str) -> bool;
+
+    /// Answers a request that was let in.
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+
+    /// Counts an answer, whoever gave it.
+    fn answered(&self, status: StatusCode);
+}
+
+/// Where connections come from.
+pub(crate) trait Door: Send + 'static {
+    /// Somebody who connected.
+    type Caller: Send + 'static;
+    /// A connection with our own user.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// So many at once.
+    const MOST: usize;
+
+    /// The next one.
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Caller>> + Send;
+
+    /// The connection, if by the kernel's word it is of our own user.
+    fn admit(caller: Self::Caller) -> impl Future<Output = Option<Self::Stream>> + Send;
+}
+
+impl Door for TcpListener {
+    type Caller = TcpStream;
+    type Stream = TcpStream;
+
+    const MOST: usize = 1024;
+
+    async fn accept(&self) -> io::Result<TcpStream> {
+        let (stream, _) = TcpListener::accept(self).await?;
+        // An answer is one write; waiting for more of it costs 40 ms.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+
+    async fn admit(caller: TcpStream) -> Option<TcpStream> {
+        peer::is_ours(&caller).await.then_some(caller)
+    }
+}
+
+impl Door for Listener {
+    type Caller = Stream;
+    type Stream = UnixStream;
+
+    const MOST: usize = 4096;
+
+    async fn accept(&self) -> io::Result<Stream> {
+        LocalListener::accept(self).await
+    }
+
+    async fn admit(caller: Stream) -> Option<UnixStream> {
+        let Stream::UdSocket(stream) = listen::is_ours(&caller).then_some(caller)?;
+        Some(stream.into())
+    }
+}
+
+/// Serves until it is stopped; what was asked by then is still answered.
+pub(crate) async fn serve<D: Door>(door: D, site: Arc<impl Site>, stop: CancellationToken) {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        while connections.len() >= D::MOST {
+            connections.join_next().await;
+        }
+        let accepted = tokio::select! {
+            accepted = door.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok(caller) => {
+                let (site, stop) = (site.clone(), stop.clone());
+                connections.spawn(async move {
+                    if let Some(stream) = D::admit(caller).await {
+                        converse(stream, site, stop).await;
+                    }
+                });
+            }
+            // Out of descriptors, or the peer is gone already: no reason to spin.
+            Err(error) => {
+                tracing::warn!(%error, "a client could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(door);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn converse<S>(stream: S, site: Arc<impl Site>, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let service = service_fn(|request| {
+        let site = site.clone();
+        async move { Ok::<_, Infallible>(admit(&*site, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_IN)
+        .max_headers(MOST_HEADERS)
+        .max_buf_size(LARGEST_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "an HTTP connection broke");
+    }
+}
+
+async fn admit(site: &impl Site, request: Request<Incoming>) -> Response<Body> {
+    let response = match refuses(site, request.uri(), request.headers()) {
+        Some((status, why)) => answer::error(status, "denied", why, "ask this address directly"),
+        None => site.answer(request).await,
+    };
+    site.answered(response.status());
+    response
+}
+
+/// What no program sends that means us; and which header says so.
+fn refuses(site: &impl Site, uri: &Uri, headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = hosts.next().and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let elsewhere = uri.authority().is_some_and(|authority| !site.is_called(authority.as_str()));
+    if !site.is_called(host) || hosts.next().is_some() || elsewhere {
+        return Some((StatusCode::MISDIRECTED_REQUEST, "the request is for another host"));
+    }
+    for (name, value) in headers {
+        let name = name.as_str();
+        if matches!(name, "origin" | "referer") || name == "sec-fetch-site" && value != "none" {
+            return Some((StatusCode::FORBIDDEN, "the request comes from a web page"));
+        }
+        if matches!(name, "forwarded" | "via" | "x-real-ip") || name.starts_with("x-forwarded-") {
+            return Some((StatusCode::FORBIDDEN, "the request was passed on by a proxy"));
+        }
+    }
+    None
+}
+
+/// All of a body, in a buffer that is wiped; or what to answer when it is too long or too slow.
+pub(crate) async fn whole(mut body: Incoming) -> Result<Wiped, StatusCode> {
+    let read = async {
+        let mut whole = Wiped::default();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| StatusCode::BAD_REQUEST)?;
+            let Some(data) = frame.data_ref() else { continue };
+            if whole.len() + data.len() > LARGEST_BODY {
+                return Err(StatusCode::PAYLOAD_TOO_LARGE);
+            }
+            // Grown by hand: a `Vec` that grows by itself leaves its old bytes behind unwiped.
+            if whole.len() + data.len() > whole.capacity() {
+                let mut larger = Vec::with_capacity(2 * (whole.len() + data.len()));
+                larger.extend_from_slice(&whole);
+                whole = larger.into();
+            }
+            whole.extend_from_slice(data);
+        }
+        Ok(whole)
+    };
+    tokio::time::timeout(BODY_IN, read).await.unwrap_or(Err(StatusCode::REQUEST_TIMEOUT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Here;
+
+    impl Site for Here {
+        fn is_called(&self, host: &str) -> bool {
+            host == "localhost"
+        }
+
+        async fn answer(&self, _: Request<Incoming>) -> Response<Body> {
+            Response::new(Body::default())
+        }
+
+        fn answered(&self, _: StatusCode) {}
+    }
+
+    fn refused(uri: &'static str, headers: &[(&'static str, &'static str)]) -> Option<u16> {
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        // A map made of pairs keeps the last of each name, which is not how requests come in.
+        let mut map = HeaderMap::new();
+        headers.for_each(|(name, value): (http::HeaderName, http::HeaderValue)| {
+            map.append(name, value);
+        });
+        refuses(&Here, &Uri::from_static(uri), &map).map(|(status, _)| status.as_u16())
+    }
+
+    #[test]
+    fn a_program_that_means_us_is_let_in() {
+        assert_eq!(refused("/", &[("host", "localhost"), ("user-agent", "curl")]), None);
+        assert_eq!(refused("/", &[("host", "localhost"), ("sec-fetch-mode", "cors")]), None);
+        assert_eq!(refused("http://localhost/", &[("host", "localhost")]), None);
+    }
+
+    #[test]
+    fn another_hosts_name_is_turned_away() {
+        assert_eq!(refused("/", &[("host", "evil.example")]), Some(421));
+        assert_eq!(refused("/", &[]), Some(421));
+        assert_eq!(refused("/", &[("host", "localhost"), ("host", "evil.example")]), Some(421));
+        assert_eq!(refused("http://evil.example/", &[("host", "localhost")]), Some(421));
+    }
+
+    #[test]
+    fn pages_and_proxies_are_turned_away() {
+        for name in
+            ["origin", "referer", "forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"]
+        {
+            assert_eq!(refused("/", &[("host", "localhost"), (name, "x")]), Some(403), "{name}");
+        }
+        assert_eq!(refused("/", &[("host", "localhost"), ("sec-fetch-site", "cross-site")]), Some(403));
+    }
+}

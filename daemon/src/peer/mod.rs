@@ -1,0 +1,88 @@
+//! Who is at the other end of a loopback TCP connection.
+//!
+//! A Unix socket names its peer; a TCP port is open to every user of the machine. But the kernel lists
+//! whose each connection is, and on the loopback interface the other end is in that list too.
+
+#[cfg(target_os = "linux")]
+mod table;
+
+use std::{io, net::SocketAddr};
+
+/// The user whose socket is bound to `peer` and connected to `local`, which is our end; `None` when
+/// there is no such socket on this machine, or its process has closed it.
+///
+/// The number is as our own user namespace has it, where every user from outside it has the same one:
+/// only equality with our own means anything.
+///
+/// # Errors
+/// `/proc/self/net` cannot be read, as where `/proc` is not mounted.
+#[cfg(target_os = "linux")]
+pub(crate) async fn owner_of(local: SocketAddr, peer: SocketAddr) -> io::Result<Option<u32>> {
+    // The table may be long, and the kernel takes its time to print it.
+    tokio::task::spawn_blocking(move || table::owner_of(local, peer)).await.map_err(io::Error::other)?
+}
+
+/// Elsewhere nobody says, so that whoever must know has to refuse.
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unused_async, reason = "where it is known it takes time")]
+pub(crate) async fn owner_of(_: SocketAddr, _: SocketAddr) -> io::Result<Option<u32>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Whether the kernel says that a connection comes from our own user; no when it does not say.
+#[cfg(unix)]
+pub(crate) async fn is_ours(stream: &tokio::net::TcpStream) -> bool {
+    let asked = match (stream.local_addr(), stream.peer_addr()) {
+        (Ok(local), Ok(peer)) => owner_of(local, peer).await,
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    };
+    match asked {
+        Ok(Some(uid)) if uid == rustix::process::geteuid().as_raw() => true,
+        Ok(uid) => {
+            tracing::warn!(peer.uid = uid, "refused a connection of another user");
+            false
+        }
+        Err(error) => {
+            tracing::warn!(%error, "refused a connection whose user is not known");
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    async fn pair(address: &str) -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (listener.accept().await.unwrap().0, client)
+    }
+
+    #[tokio::test]
+    async fn our_own_connections_are_ours() {
+        let (server, _client) = pair("127.0.0.1").await;
+        assert!(is_ours(&server).await);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_gone_is_nobody() {
+        let (server, client) = pair("127.0.0.1").await;
+        let (local, peer) = (server.local_addr().unwrap(), server.peer_addr().unwrap());
+        drop(client);
+        assert_eq!(owner_of(local, peer).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn our_own_end_is_not_taken_for_the_peers() {
+        let (server, client) = pair("127.0.0.1").await;
+        let (local, peer) = (server.local_addr().unwrap(), server.peer_addr().unwrap());
+        drop(server);
+        // What is left is listed under the addresses the other way round.
+        assert_eq!(owner_of(peer, local).await.unwrap(), None);
+        drop(client);
+    }
+}
