@@ -34,6 +34,10 @@ pub(crate) enum Command {
     Logout(Logout),
     /// Run a command with a fresh token in its environment
     Exec(Exec),
+    /// Print what sets up a shell for Databricks SDKs: eval "$(sso env HOST)"
+    Env(Env),
+    /// Print the address of the metadata service that Databricks SDKs get tokens from
+    MetadataUrl(MetadataUrl),
     /// Start, stop, install and watch the agent
     #[command(subcommand)]
     Agent(Agent),
@@ -166,9 +170,44 @@ pub(crate) struct Exec {
     /// Put the token into NAME only, instead of DATABRICKS_HOST and DATABRICKS_TOKEN; may be repeated
     #[arg(long = "env", value_name = "NAME", value_parser = variable)]
     pub(crate) names: Vec<String>,
+    /// Let Databricks SDKs ask the agent for tokens as long as CMD runs, instead of giving them one
+    #[arg(long, conflicts_with = "names")]
+    pub(crate) metadata: bool,
     /// The command, after --
     #[arg(last = true, required = true, value_name = "CMD", value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Env {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Tokens with these scopes only, if the session has more; may be repeated
+    #[arg(long = "scope", value_name = "S")]
+    pub(crate) scopes: Vec<String>,
+    /// What the statements are for
+    #[arg(long, value_enum, value_name = "SHELL", default_value_t)]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    /// sh, bash, zsh, ksh
+    #[default]
+    Posix,
+    /// sso env HOST --shell fish | source
+    Fish,
+    /// sso env HOST --shell powershell | Out-String | Invoke-Expression
+    Powershell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MetadataUrl {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Tokens with these scopes only, if the session has more; may be repeated
+    #[arg(long = "scope", value_name = "S")]
+    pub(crate) scopes: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]

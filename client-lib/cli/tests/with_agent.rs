@@ -56,6 +56,9 @@ impl Fake {
                     "sessions": 1, "locked": false, "methods": [], "key": "file", "unreadable": [],
                 }),
                 "events.subscribe" => json!({}),
+                "metadata.url" => json!({
+                    "url": "http://127.0.0.1:9/secret", "host": "https://h", "account_id": "a-1", "session": "h",
+                }),
                 _ => session(),
             })
         })
@@ -70,7 +73,12 @@ impl Fake {
     }
 
     fn sso(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sso"));
+        self.command(env!("CARGO_BIN_EXE_sso"), args)
+    }
+
+    /// Any program, which sees this agent.
+    fn command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(args).env("SSO_AGENT_SOCK", self.folder.path().join("s"));
         command.env("SSO_AGENT_AUTOSTART", "0").env("BROWSER", "/nonexistent").env("NO_COLOR", "1");
         command.env_remove("DATABRICKS_HOST").env_remove("DATABRICKS_CONFIG_PROFILE");
@@ -287,6 +295,53 @@ fn a_command_gets_the_token_and_its_code_is_ours() {
     let ran =
         fake.run(&["exec", "--env", "A", "--env", "B", "--", "sh", "-c", "echo $A $B [$DATABRICKS_TOKEN]"]);
     assert_eq!(ran.stdout, "secret secret []\n");
+}
+
+#[test]
+fn a_command_is_told_where_to_get_tokens_and_of_no_other_way() {
+    let fake = Fake::well();
+    let mut exec = fake.sso(&["exec", "h", "--metadata", "--", "env"]);
+    for name in ["TOKEN", "CLIENT_ID", "CLIENT_SECRET", "CONFIG_PROFILE", "USERNAME", "PASSWORD"] {
+        exec.env(format!("DATABRICKS_{name}"), "other");
+    }
+    let ran = Ran::from(exec.output().expect("sso runs"));
+    let mut told: Vec<_> = ran.stdout.lines().filter(|line| line.starts_with("DATABRICKS_")).collect();
+    told.sort_unstable();
+    let expected = [
+        "DATABRICKS_ACCOUNT_ID=a-1",
+        "DATABRICKS_AUTH_TYPE=metadata-service",
+        "DATABRICKS_HOST=https://h",
+        "DATABRICKS_METADATA_SERVICE_URL=http://127.0.0.1:9/secret",
+    ];
+    assert_eq!(told, expected, "{ran:?}");
+    assert_eq!(fake.asked("metadata.url")[0], json!({"host": "h"}));
+    assert_eq!(fake.asked("token.get").len(), 0, "it gets none of its own");
+}
+
+#[test]
+fn a_shell_is_set_up_quoted_or_not() {
+    let fake = Fake::well();
+    for eval in ["eval \"$(SSO env h)\"", "eval $(SSO env h)"] {
+        let eval = eval.replace("SSO", env!("CARGO_BIN_EXE_sso"));
+        let show = "echo $DATABRICKS_AUTH_TYPE $DATABRICKS_METADATA_SERVICE_URL [$DATABRICKS_TOKEN]";
+        let mut shell = fake.command("sh", &["-c", &format!("{eval}; {show}")]);
+        let ran = Ran::from(shell.env("DATABRICKS_TOKEN", "other").output().expect("sh runs"));
+        assert_eq!(ran.stdout, "metadata-service http://127.0.0.1:9/secret []\n", "{ran:?}");
+    }
+    let json: Value = serde_json::from_str(&fake.run(&["env", "h", "--json"]).stdout).expect("JSON");
+    assert_eq!(json["set"]["DATABRICKS_ACCOUNT_ID"], "a-1");
+    assert_eq!(json["unset"][0], "DATABRICKS_TOKEN");
+}
+
+#[test]
+fn the_address_of_the_metadata_service_is_printed_alone_or_with_what_belongs_to_it() {
+    let fake = Fake::well();
+    let ran = fake.run(&["metadata-url", "x", "--as", "work", "--account-id", "a-1", "--scope", "s"]);
+    assert_eq!(ran.stdout, "http://127.0.0.1:9/secret\n");
+    let asked = json!({"host": "x", "label": "work", "account_id": "a-1", "scopes": ["s"]});
+    assert_eq!(fake.asked("metadata.url")[0], asked);
+    let json: Value = serde_json::from_str(&fake.run(&["metadata-url", "--json"]).stdout).expect("JSON");
+    assert_eq!((&json["url"], &json["session"]), (&json!("http://127.0.0.1:9/secret"), &json!("h")));
 }
 
 #[test]

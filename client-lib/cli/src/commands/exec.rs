@@ -12,7 +12,7 @@ use sso_agent_client::{
     },
 };
 
-use super::resolved;
+use super::{metadata, resolved};
 use crate::{
     args::{self, Which},
     exit::Failure,
@@ -31,20 +31,32 @@ const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
 
 pub(super) fn run(args: args::Exec, _: &Output) -> Result<(), Failure> {
-    let Which { host, profile, label, account_id } = resolved(args.which);
-    let mut agent = Agent::connect()?;
-    let token = token(&mut agent, TokenGet { host, profile, label, account_id, ..TokenGet::default() })?;
     let (program, arguments) = args.command.split_first().expect("clap requires a command");
     let mut command = Command::new(program);
     command.args(arguments);
-    if args.names.is_empty() {
-        let target = Target { session: Some(token.session.clone()), ..Target::default() };
-        for_databricks(&mut command, &agent.session(target)?, &token);
+    if args.metadata {
+        let found = metadata::ask(&mut Agent::connect()?, args.which, Vec::new())?;
+        command.envs(metadata::variables(&found));
+        metadata::UNSET.iter().for_each(|name| {
+            command.env_remove(name);
+        });
     } else {
-        command.envs(args.names.iter().map(|name| (name, token.access_token.expose_secret())));
+        give_token(&mut command, args.which, &args.names)?;
     }
-    drop(agent);
     run_as(&mut command).map_err(|error| not_run(program, &error))
+}
+
+fn give_token(command: &mut Command, which: Which, names: &[String]) -> Result<(), Failure> {
+    let Which { host, profile, label, account_id } = resolved(which);
+    let mut agent = Agent::connect()?;
+    let token = token(&mut agent, TokenGet { host, profile, label, account_id, ..TokenGet::default() })?;
+    if names.is_empty() {
+        let target = Target { session: Some(token.session.clone()), ..Target::default() };
+        for_databricks(command, &agent.session(target)?, &token);
+    } else {
+        command.envs(names.iter().map(|name| (name, token.access_token.expose_secret())));
+    }
+    Ok(())
 }
 
 /// A token that lasts, or what there is while no new one can be had.

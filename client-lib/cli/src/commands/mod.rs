@@ -7,6 +7,7 @@ mod doctor;
 mod exec;
 mod login;
 mod logout;
+mod metadata;
 mod pages;
 mod status;
 mod time;
@@ -26,6 +27,8 @@ pub(crate) fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Status(args) => status::run(args, output),
         Command::Logout(args) => logout::run(args, output),
         Command::Exec(args) => exec::run(args, output),
+        Command::Env(args) => metadata::env(args, output),
+        Command::MetadataUrl(args) => metadata::url(args, output),
         Command::Agent(command) => agent::run(command, output),
         Command::Doctor => doctor::run(output),
         #[cfg(feature = "demo")]
