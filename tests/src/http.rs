@@ -2,6 +2,8 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 use url::Url;
 
@@ -25,26 +27,52 @@ impl Answer {
     }
 }
 
-/// Sends a request and reads the answer; with a body it is a POST.
+/// Sends a request and reads the answer; with a body it is a POST. A `Host` among the headers is sent
+/// instead of the right one.
 ///
 /// # Errors
 /// Whatever the connection says, or that the answer is no HTTP.
 pub fn send(url: &Url, headers: &[(&str, &str)], body: Option<&str>) -> io::Result<Answer> {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or(80);
-    let mut stream = TcpStream::connect((host, port))?;
+    let stream = TcpStream::connect((host, port))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let method = if body.is_some() { "POST" } else { "GET" };
     let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
-    let mut request = format!("{method} {target} HTTP/1.0\r\nHost: {host}:{port}\r\n");
+    converse(stream, &request(method, target, &format!("{host}:{port}"), headers, body))
+}
+
+/// Sends a request to a Unix socket, as for `localhost`, and reads the answer.
+///
+/// # Errors
+/// As of [`send`].
+pub fn send_to(
+    socket: &Path,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: Option<&str>,
+) -> io::Result<Answer> {
+    let stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    converse(stream, &request(method, target, "localhost", headers, body))
+}
+
+fn request(method: &str, target: &str, host: &str, headers: &[(&str, &str)], body: Option<&str>) -> String {
+    let mut request = format!("{method} {target} HTTP/1.0\r\n");
+    if headers.iter().all(|(name, _)| *name != "Host") {
+        request += &format!("Host: {host}\r\n");
+    }
     for (name, value) in headers {
         request += &format!("{name}: {value}\r\n");
     }
     if let Some(body) = body {
         request += &format!("Content-Length: {}\r\n", body.len());
     }
-    request += "\r\n";
-    request += body.unwrap_or_default();
+    request + "\r\n" + body.unwrap_or_default()
+}
+
+fn converse(mut stream: impl Read + Write, request: &str) -> io::Result<Answer> {
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;

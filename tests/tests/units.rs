@@ -48,7 +48,8 @@ fn a_socket_that_systemd_listens_on_is_taken_over_and_left_behind() {
     let activate = need!("socket activation", parts::system("systemd-socket-activate"), NO_SYSTEMD);
     fs::create_dir(sandbox.socket_folder()).unwrap();
     let mut command = sandbox.command(activate);
-    command.arg("--listen").arg(sandbox.socket()).arg("--fdname=rpc");
+    let http = sandbox.socket_folder().join("http.sock");
+    command.arg("--listen").arg(sandbox.socket()).arg("--listen").arg(&http).arg("--fdname=rpc");
     // It passes on no variable that is not named.
     for name in ["HOME", "XDG_RUNTIME_DIR", "SSO_AGENT_LOG", "NOTIFY_SOCKET", "PATH"] {
         command.arg(format!("--setenv={name}"));
@@ -69,9 +70,13 @@ fn a_socket_that_systemd_listens_on_is_taken_over_and_left_behind() {
     let agent = Agent::spawn(&sandbox, command).unwrap();
     assert_eq!(first.join().unwrap()["pid"], agent.pid(), "who came first is answered");
 
-    let inode = fs::symlink_metadata(sandbox.socket()).unwrap().ino();
+    let answer = sso_agent_tests::http::send_to(&http, "GET", "/openapi.json", &[], None).unwrap();
+    assert_eq!(answer.status, 200, "the two are told apart by where they are");
+
+    let inodes = || [sandbox.socket(), http.clone()].map(|path| fs::symlink_metadata(path).unwrap().ino());
+    let before = inodes();
     assert!(agent.stop().success());
-    assert_eq!(fs::symlink_metadata(sandbox.socket()).unwrap().ino(), inode, "it is not ours to remove");
+    assert_eq!(inodes(), before, "they are not ours to remove");
 }
 
 /// The units as `sso agent install` would place them, with a program that is there.
