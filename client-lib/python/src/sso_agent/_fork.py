@@ -1,0 +1,35 @@
+"""What a child process must not share with its parent: locks that a thread of the parent held, and
+connections on which two would talk at once.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import allocate_lock as Lock
+from _weakrefset import WeakSet
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class _Forks(Protocol):
+        def after_fork(self) -> None: ...
+
+
+__all__ = ["Lock", "watch"]
+
+_watched: WeakSet[_Forks] = WeakSet()
+
+
+def watch(one: _Forks) -> None:
+    """Tells it of every fork, in the child, before anything else runs there."""
+    _watched.add(one)
+
+
+def _in_the_child() -> None:
+    for one in list(_watched):
+        one.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_the_child)
