@@ -7,6 +7,7 @@
 
 mod bench;
 mod parts;
+mod python;
 mod steps;
 mod tally;
 mod workspace;

@@ -35,9 +35,10 @@ pub fn fetch(workspace: &Workspace) -> Result<Vec<String>> {
         missing.push(format!("programs: {error:#}"));
     }
     type Fetch = fn(&Workspace, &Path) -> Result<()>;
-    let fetches: [(&str, Fetch); 3] = [
+    let fetches: [(&str, Fetch); 4] = [
         ("the OpenID provider (tests/provider)", provider),
         ("the Databricks SDK for Python (tests/databricks-sdk)", python),
+        ("the tools for the Python package (client-lib/python)", crate::python::fetch),
         ("a system to boot systemd in", system),
     ];
     for (what, fetch) in fetches {
@@ -105,7 +106,7 @@ fn system(_: &Workspace, parts: &Path) -> Result<()> {
 }
 
 /// Runs `fetch` unless `mark` says that it has been done for just this `recipe`.
-fn once(mark: &Path, recipe: &str, fetch: impl FnOnce() -> Result<()>) -> Result<()> {
+pub fn once(mark: &Path, recipe: &str, fetch: impl FnOnce() -> Result<()>) -> Result<()> {
     if fs::read_to_string(mark).is_ok_and(|done| done == recipe) {
         return Ok(());
     }
@@ -113,7 +114,8 @@ fn once(mark: &Path, recipe: &str, fetch: impl FnOnce() -> Result<()>) -> Result
     fs::write(mark, recipe).with_context(|| format!("cannot write {}", mark.display()))
 }
 
-fn done(command: &mut Command) -> Result<()> {
+/// Runs a command that has to go well.
+pub fn done(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let status = command.stdin(Stdio::null()).status().with_context(|| format!("cannot run {name}"))?;
     anyhow::ensure!(status.success(), "{name} ended with {status}");

@@ -1,6 +1,7 @@
 //! The steps of `cargo xtask test`, in the order in which a person wants to hear of a failure.
 
 use crate::parts;
+use crate::python;
 use crate::tally::{self, Tally};
 use crate::workspace::{Workspace, cargo};
 use anyhow::Result;
@@ -37,6 +38,7 @@ const STEPS: &[Step] = &[
     Step { name: "doctest", run: doctest },
     Step { name: "doc", run: doc },
     Step { name: "deny", run: deny },
+    Step { name: "python", run: python_package },
     Step { name: "e2e", run: end_to_end },
 ];
 
@@ -143,6 +145,13 @@ fn deny(_: &Workspace, _: &Plan) -> Result<Outcome> {
     }
     // Advisories are left out: their database is on the network, and a run must not change with the day.
     ran(cargo().args(["deny", "--offline", "--all-features", "check", "bans", "licenses", "sources"]))
+}
+
+fn python_package(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {
+    if plan.quick {
+        return Ok(Outcome::Skipped("--quick".into()));
+    }
+    python::check(workspace).map(Outcome::Ran)
 }
 
 fn end_to_end(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {

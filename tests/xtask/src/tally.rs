@@ -24,8 +24,32 @@ impl Tally {
         Self { passed: self.passed + other.passed, failed: self.failed + other.failed }
     }
 
-    /// Reads `test result: ok. 3 passed; 0 failed; …`, which the test harness prints per program.
+    /// Reads the line in which a test runner says how it went.
     fn of_line(line: &str) -> Option<Self> {
+        Self::of_cargo(line).or_else(|| Self::of_pytest(line))
+    }
+
+    /// Reads `3 passed, 1 failed, 1 warning in 0.12s`, with or without a rule around it; a test whose
+    /// preparation fails is an error there.
+    fn of_pytest(line: &str) -> Option<Self> {
+        let (counts, time) = line.trim_matches(['=', ' ']).rsplit_once(" in ")?;
+        time.split(' ').next()?.strip_suffix('s')?.parse::<f32>().ok()?;
+        let mut tally = Self::default();
+        for part in counts.split(", ") {
+            let (count, word) = part.split_once(' ')?;
+            let count: u32 = count.parse().ok()?;
+            match word {
+                "passed" | "xfailed" => tally.passed += count,
+                "failed" | "error" | "errors" | "xpassed" => tally.failed += count,
+                "skipped" | "deselected" | "warning" | "warnings" => {}
+                _ => return None,
+            }
+        }
+        Some(tally)
+    }
+
+    /// Reads `test result: ok. 3 passed; 0 failed; …`, which the test harness prints per program.
+    fn of_cargo(line: &str) -> Option<Self> {
         let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
         let count = |word: &str| {
             let part = counts.split("; ").find_map(|part| part.strip_suffix(word))?;
@@ -76,6 +100,23 @@ mod tests {
         let two = "echo 'test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s'
                    echo 'test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out'; exit 101";
         assert_eq!(sh(two), Tally { passed: 7, failed: 2 });
+    }
+
+    #[test]
+    fn the_tests_of_pytest_count_as_well() {
+        assert_eq!(sh("echo '95 passed in 3.97s'"), Tally { passed: 95, failed: 0 });
+        assert_eq!(sh("echo '=== 95 passed in 75.00s (0:01:15) ==='"), Tally { passed: 95, failed: 0 });
+        let mixed = "echo '1 failed, 3 passed, 2 skipped, 1 warning, 2 errors in 0.12s'; exit 1";
+        assert_eq!(sh(mixed), Tally { passed: 3, failed: 3 });
+        assert_eq!(
+            sh("echo '3 ducks passed in 0.12s'; echo 'passed in review'"),
+            Tally { passed: 1, failed: 0 }
+        );
+    }
+
+    #[test]
+    fn a_run_of_pytest_that_finds_no_test_is_a_failure() {
+        assert_eq!(sh("echo 'no tests ran in 0.01s'; exit 5"), Tally { passed: 0, failed: 1 });
     }
 
     #[test]
