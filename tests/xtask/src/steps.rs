@@ -43,7 +43,7 @@ const STEPS: &[Step] = &[
 ];
 
 /// What `--quick` leaves out of the end-to-end tests: these need real parts, or run for minutes.
-const LONG: &[&str] = &["herd", "kill", "nspawn", "provider", "soak"];
+const LONG: &[&str] = &["herd", "kill", "nspawn", "provider", "python", "soak"];
 
 /// The same for every build, so that no dependency is compiled twice.
 const EVERYTHING: &[&str] = &["--workspace", "--all-features", "--locked"];

@@ -1,0 +1,146 @@
+//! The Python package with the real agent: alone, with the Databricks SDK, and many at once.
+
+use serde_json::{Value, json};
+use sso_agent_tests::{Agent, Finished, Provider, Sandbox, need, parts, token};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+const NO_PYTHON: &str = "the tools for the Python package are missing";
+const NO_PROVIDER: &str = "the OpenID provider is missing";
+
+/// So many processes at once start one agent.
+const CROWD: usize = 6;
+
+#[test]
+fn the_sdk_goes_on_when_a_token_ends() {
+    let story = "the Python package";
+    let python = need!(story, python(), NO_PYTHON);
+    let provider = need!(story, Provider::start(8), NO_PROVIDER);
+    let sandbox = Sandbox::new();
+    let _agent = Agent::start(&sandbox);
+    let mut script = Script::start(&sandbox, &python, "tests/python/story.py", &provider.url);
+
+    assert_eq!(
+        script.says(),
+        json!({"refusal": "LoginRequired", "session": provider.session(), "user": "ada@example.com", "state": "active"})
+    );
+    let first = script.says();
+    let mut listed = first.clone();
+    let old = listed["token"].take().as_str().expect("a token").to_owned();
+    assert_eq!(
+        listed,
+        json!({"host": provider.url, "me": "ada@example.com", "auth_type": "sso-agent",
+               "clusters": ["shared-autoscaling", "nightly-jobs"], "token": null})
+    );
+    token::outlive(&old);
+    let second = script.says();
+    let new = second["token"].as_str().expect("a token");
+    assert!(token::is_alive(new) && new != old);
+    assert_eq!(second["clusters"], first["clusters"]);
+    assert_eq!(provider.count("authorizations"), 1);
+    assert_eq!((provider.count("api_refused"), provider.count("replays")), (0, 0));
+
+    assert_eq!(script.says(), json!({"revoked": true, "refusal": "LoginRequired", "sessions": 0}));
+    assert!(!sandbox.logs().contains(&old), "the log tells no token");
+}
+
+#[test]
+fn python_and_the_command_line_start_one_agent_between_them() {
+    let python = need!("starting by Python", python(), NO_PYTHON);
+    let mut sandbox = Sandbox::new();
+    sandbox.set("SSO_AGENT_AUTOSTART", "1");
+    sandbox.set("PATH", parts::program("sso").parent().expect("a folder").display().to_string());
+    let ask = "import sso_agent; print(sso_agent.Agent.connect().info().pid)";
+    let processes: Vec<Child> = (0..CROWD)
+        .flat_map(|_| [of_package(&sandbox, &python, &["-c", ask]), status(&sandbox)])
+        .map(|mut command| {
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("room for a process")
+        })
+        .collect();
+    let ended: Vec<_> =
+        processes.into_iter().map(|child| child.wait_with_output().expect("our own child")).collect();
+
+    assert!(ended.iter().all(|one| one.status.success()), "{ended:?}");
+    let pids: Vec<&[u8]> = ended.iter().step_by(2).map(|one| &*one.stdout).collect();
+    assert!(pids.iter().all(|pid| *pid == pids[0]), "{pids:?}");
+    let stop = "import sso_agent; print(sso_agent.Agent.connect().call('agent.shutdown'))";
+    assert_eq!(Finished::of(&mut of_package(&sandbox, &python, &["-c", stop])).ok(), "{}");
+}
+
+#[test]
+fn a_socket_folder_that_others_can_write_gets_no_byte_from_python() {
+    let python = need!("a hostile folder", python(), NO_PYTHON);
+    let sandbox = Sandbox::new();
+    let agent = Agent::start(&sandbox);
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(sandbox.socket_folder(), open).expect("our own folder");
+
+    let refused = Finished::of(&mut of_package(
+        &sandbox,
+        &python,
+        &["-c", "import sso_agent; sso_agent.Agent.connect()"],
+    ));
+    refused.failed_with(1);
+    assert!(refused.stderr.contains("AgentUnreachable: the socket folder"), "{refused:?}");
+    assert!(refused.stderr.contains("nothing was sent"), "{refused:?}");
+    assert!(agent.stop().success());
+}
+
+fn python() -> Option<PathBuf> {
+    parts::fetched("python").map(|folder| folder.join("bin/python"))
+}
+
+fn status(sandbox: &Sandbox) -> Command {
+    let mut command = sandbox.command(parts::program("sso"));
+    command.arg("status");
+    command
+}
+
+/// Python that finds the package in the source tree, and leaves nothing there.
+fn of_package(sandbox: &Sandbox, python: &Path, args: &[&str]) -> Command {
+    let mut command = sandbox.command(python);
+    command
+        .env("PYTHONPATH", parts::source().join("client-lib/python/src"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PYTHONWARNINGS", "ignore::ResourceWarning")
+        .args(args);
+    command
+}
+
+/// A script that says lines of JSON and waits for a word after each.
+struct Script {
+    child: Child,
+    words: ChildStdin,
+    lines: BufReader<ChildStdout>,
+    waits: bool,
+}
+
+impl Script {
+    fn start(sandbox: &Sandbox, python: &Path, file: &str, host: &str) -> Self {
+        let file = parts::source().join(file);
+        let mut command = of_package(sandbox, python, &[]);
+        command.arg(file).arg(host).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("Python runs");
+        let words = child.stdin.take().expect("stdin is a pipe");
+        let lines = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+        Self { child, words, lines, waits: false }
+    }
+
+    /// Lets it go on, and gives what it says next.
+    fn says(&mut self) -> Value {
+        if std::mem::replace(&mut self.waits, true) {
+            self.words.write_all(b"\n").expect("it waits for a line");
+        }
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("it prints text");
+        serde_json::from_str(&line).expect("it says a line of JSON")
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
