@@ -137,6 +137,15 @@ impl Metadata {
         }
     }
 
+    /// What a machine asks for that was set up to ask for this. It signs in anew, so it needs no
+    /// refresh token.
+    pub fn scopes_for_machine(&self, asked: &[String]) -> Vec<String> {
+        match (self.flavor, asked) {
+            (Flavor::Databricks, []) => vec!["all-apis".to_owned()],
+            (Flavor::Databricks | Flavor::Generic, asked) => asked.to_vec(),
+        }
+    }
+
     /// What to ask for when the person `asked` for this.
     ///
     /// At Databricks `offline_access` always comes with it, since a session without a refresh token
@@ -226,6 +235,13 @@ fn about(host: &Host, url: String, flavor: Flavor) -> Step {
 }
 
 impl Source {
+    /// Where the same server has its other document.
+    #[must_use]
+    pub fn beside(&self) -> Option<Self> {
+        let root = self.url.strip_suffix(OAUTH)?;
+        Some(Self { url: format!("{root}{OIDC}"), ..self.clone() })
+    }
+
     /// Whether it is the document that a Databricks host is known by, which decides for all.
     pub fn decides(&self) -> bool {
         self.flavor == Flavor::Databricks && self.url.ends_with(OAUTH)
@@ -379,7 +395,11 @@ mod tests {
         assert_eq!(workspace.scopes_for(&["sql".into()]), ["sql", "offline_access"]);
         assert_eq!(workspace.scopes_for(&["offline_access".into(), "sql".into()]), ["offline_access", "sql"]);
 
+        assert_eq!(workspace.scopes_for_machine(&[]), ["all-apis"]);
+        assert_eq!(workspace.scopes_for_machine(&["sql".into()]), ["sql"]);
+
         let mut issuer = Metadata { flavor: Flavor::Generic, ..workspace };
+        assert!(issuer.scopes_for_machine(&[]).is_empty());
         assert_eq!(issuer.scopes_for(&[]), ["openid", "offline_access"]);
         assert_eq!(issuer.scopes_for(&["a".into()]), ["a"]);
         issuer.scopes = Some(vec!["openid".into(), "email".into()]);

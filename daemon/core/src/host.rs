@@ -59,7 +59,8 @@ impl Host {
     /// The scheme is added, query, fragment, trailing slashes and default port are dropped, the name
     /// is lower-cased. A Databricks host loses its path as well; anything else keeps it, since issuers
     /// may have one. An account is what makes any name but a workspace's a Databricks host; it may also
-    /// stand in the query, as Databricks' own pages have it (`?o=1&a=ACCOUNT`).
+    /// stand in the query, as Databricks' own pages have it (`?o=1&a=ACCOUNT`), or behind the name, as
+    /// in [`id`](Self::id).
     ///
     /// # Errors
     /// See [`HostError`].
@@ -91,8 +92,8 @@ impl Host {
             _ => return Err(not_a_host()),
         }
         let ours = is_databricks(name);
-        let in_query = if ours || is_loopback(&url) { account_in(&url) } else { None };
-        let account_id = account_id.filter(|id| !id.is_empty()).or(in_query.as_deref());
+        let typed_too = if ours || is_loopback(&url) { account_in(&url) } else { None };
+        let account_id = account_id.filter(|id| !id.is_empty()).or(typed_too.as_deref());
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         let path = if ours || account_id.is_some() { "" } else { url.path().trim_end_matches('/') };
         let url = format!("{}://{name}{port}{path}", url.scheme());
@@ -231,13 +232,16 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The account in a query. The workspace that may be there as well (`o`, `w`, `workspace_id`) has no
+/// The account in an address. The workspace that may be there as well (`o`, `w`, `workspace_id`) has no
 /// sign-in of its own.
 fn account_in(url: &Url) -> Option<String> {
     let named = |key: &str| key == "a" || key == "account_id";
-    url.query_pairs()
-        .find(|(key, value)| named(key) && !value.is_empty())
-        .map(|(_, value)| value.into_owned())
+    let in_query = url.query_pairs().find(|(key, value)| named(key) && !value.is_empty());
+    let in_path = || url.path().strip_prefix("/accounts/").map(|id| id.trim_end_matches('/'));
+    match in_query {
+        Some((_, value)) => Some(value.into_owned()),
+        None => in_path().filter(|id| account(id).is_ok() && !id.is_empty()).map(str::to_owned),
+    }
 }
 
 fn kind(name: &str, account_id: Option<&str>, url: &str) -> Result<Kind, HostError> {

@@ -127,10 +127,11 @@ pub(super) async fn look(
     match sought.via {
         Via::Host => search(http, sought, patience).await,
         Via::Entra => entra::sign_in(http, sought.host, patience).await,
-        Via::EntraPrincipal { tenant: None, .. } => entra::tenant(http, sought.host, patience).await,
-        Via::EntraPrincipal { tenant: Some(tenant), environment } => {
+        // Microsoft does not know of a stand-in on this machine, so that one is asked in any case.
+        Via::EntraPrincipal { tenant: Some(tenant), environment } if !sought.host.is_loopback() => {
             entra::known_tenant(sought.host, tenant, environment)
         }
+        Via::EntraPrincipal { .. } => entra::tenant(http, sought.host, patience).await,
     }
 }
 
@@ -148,9 +149,7 @@ async fn search(http: &Http, sought: &Sought<'_>, patience: Patience) -> Result<
         match &step {
             Step::Config(_) => {
                 if let Some(source) = search.config(&reply)? {
-                    // It is often the very one that would come next.
-                    steps.retain(|step| !matches!(step, Step::Document(next) if next.url == source.url));
-                    steps.push_front(Step::Document(source));
+                    prepend(&mut steps, source);
                 }
             }
             Step::Document(source) => {
@@ -172,6 +171,14 @@ fn steps(sought: &Sought<'_>) -> Result<VecDeque<Step>, DiscoverError> {
         (None, true) => discovery::plan_generic(sought.host).into(),
         (None, false) => discovery::plan(sought.host).into(),
     })
+}
+
+/// Puts the documents of an announced server first. They are often the very ones that would come next.
+fn prepend(steps: &mut VecDeque<Step>, source: Source) {
+    for source in source.beside().into_iter().chain([source]) {
+        steps.retain(|step| !matches!(step, Step::Document(next) if next.url == source.url));
+        steps.push_front(Step::Document(source));
+    }
 }
 
 /// What there is instead of a document.
@@ -241,7 +248,8 @@ impl<'a> Search<'a> {
         self.closed += usize::from(own && error.sent == Sent::No);
         // Its other documents are behind the same door. The second knock is for a packet that was lost.
         if self.closed == 2 {
-            return Err(DiscoverError::Unreachable { retry_after: None, cause: error.to_string() });
+            let cause = format!("{error}. Is the name right, and is there a way to it (VPN, proxy)?");
+            return Err(DiscoverError::Unreachable { retry_after: None, cause });
         }
         Ok(None)
     }
@@ -305,7 +313,12 @@ impl<'a> Search<'a> {
                 "{host} has no sign-in: databricks OAuth is not supported for this host, and there is no other OAuth or OIDC document ({tried}){account}"
             )
         } else {
-            format!("{host} has no sign-in: there is no OAuth or OIDC document ({tried})")
+            let like = self
+                .sought
+                .provider()
+                .map(|known| format!("; an address of {} looks like this: {}", known.title, known.issuer));
+            let like = like.unwrap_or_default();
+            format!("{host} has no sign-in: there is no OAuth or OIDC document ({tried}){like}")
         }
     }
 

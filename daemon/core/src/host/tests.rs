@@ -170,6 +170,14 @@ fn an_account_may_stand_in_the_query_of_a_databricks_address() {
         account("https://adb-1.7.azuredatabricks.net/?o=1&workspace_id=1&a=a-1", None),
         Ok(("adb-1.7.azuredatabricks.net".to_owned(), None))
     );
+    for id in [
+        "acme.databricks.com/accounts/a-1",
+        "accounts.azuredatabricks.net/accounts/a-1",
+        "localhost:8/accounts/a-1",
+    ] {
+        assert_eq!(account(id, None).unwrap().0, id, "what a session is called can be typed");
+    }
+    assert_eq!(account("localhost:8/accounts/a/b", None).unwrap().1, None, "a page of some other kind");
     assert_eq!(account("i.example/a?a=b", None), Ok(("i.example/a".to_owned(), None)), "not Databricks'");
     assert!(matches!(account("acme.databricks.com?a=..", None), Err(HostError::BadAccount(_))));
 }

@@ -252,6 +252,28 @@ async fn a_document_that_is_named_is_the_only_one_asked_for() {
 }
 
 #[tokio::test]
+async fn an_announced_server_may_have_the_other_document_only() {
+    let fake = serving(&[
+        (CONFIG, r#"{"oidc_endpoint":"ROOT/oidc/accounts/acc-1"}"#),
+        (
+            "/oidc/accounts/acc-1/.well-known/openid-configuration",
+            r#"{"authorization_endpoint":"ROOT/a","token_endpoint":"ROOT/t"}"#,
+        ),
+    ])
+    .await;
+    let metadata = found(&fake, "").await.unwrap();
+    assert_eq!(metadata.issuer, fake.url("/oidc/accounts/acc-1"));
+    assert_eq!(asked(&fake).len(), 3);
+}
+
+#[tokio::test]
+async fn who_has_no_document_at_a_providers_address_is_shown_a_better_one() {
+    let fake = serving(&[]).await;
+    let error = found(&fake, "/realms/main").await.unwrap_err().to_string();
+    assert!(error.ends_with("an address of Keycloak looks like this: https://YOURS/realms/NAME"), "{error}");
+}
+
+#[tokio::test]
 async fn what_always_was_somewhere_is_not_asked_for() {
     let github = Host::parse("github.com", None).unwrap();
     let found = looked(&Sought::at(&github)).await.unwrap();
