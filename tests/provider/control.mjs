@@ -1,19 +1,36 @@
 // What a test may read and change while the provider runs: counters and settings, over a port of its own
 // and under an unguessable path. GET reads both; POST merges a JSON object into the settings;
 // POST with {"reset": true} also sets the counters to zero. Under it, /secrets lists every value that
-// nobody but the agent and the provider should ever have seen, for a test to look for elsewhere.
+// nobody but the agent and the provider should ever have seen, for a test to look for elsewhere, and
+// /subject?user=U&ttl=S gives a token of somebody else's to exchange.
 import { setTimeout as pause } from 'node:timers/promises';
+import { fail } from './answers.mjs';
+import { ANYBODY, subject } from './exchange.mjs';
+import { text } from './text.mjs';
+import { EXCHANGE } from './tokens.mjs';
+
+/// What each grant is counted as; each also has a `max_inflight_` of its own.
+const GRANTS = {
+  authorization_code: 'code_exchanges',
+  refresh_token: 'refreshes',
+  client_credentials: 'client_credentials',
+  [EXCHANGE]: 'token_exchanges',
+};
 
 const COUNTERS = {
   authorizations: 0,
-  code_exchanges: 0,
-  refreshes: 0,
+  ...Object.fromEntries(Object.values(GRANTS).flatMap((name) => [[name, 0], [`max_inflight_${name}`, 0]])),
   refresh_errors: 0,
+  grant_errors: 0,
+  narrowings: 0,
+  origin_missing: 0,
   replays: 0,
   revocations: 0,
   token_requests: 0,
   token_faults: 0,
   max_inflight: 0,
+  config_fetches: 0,
+  document_fetches: 0,
   api_calls: 0,
   api_refused: 0,
 };
@@ -24,6 +41,15 @@ export function newState(env) {
     access_token_ttl_s: Number(env.ACCESS_TOKEN_TTL_S ?? 3600),
     refresh_token_ttl_s: Number(env.REFRESH_TOKEN_TTL_S ?? 14 * 86400),
     rotate: env.ROTATE !== '0',
+    // Whether a refresh may ask for less than was granted.
+    narrow: true,
+    // Whether Entra asks for an Origin.
+    spa: true,
+    // What becomes of a request for databricks-config, and for a discovery document: see `misbehave`.
+    config_answer: env.CONFIG_ANSWER ?? 'json',
+    document_answer: env.DOCUMENT_ANSWER ?? 'json',
+    // Laid over what databricks-config says; null takes a field away.
+    config: {},
     // Time between the provider's decision and its answer: the window in which a kill loses a rotation.
     token_delay_ms: Number(env.TOKEN_DELAY_MS ?? 0),
     // {"status": 503, "body": "…", "content_type": "text/html", "retry_after": "1", "times": 2}, or
@@ -32,39 +58,59 @@ export function newState(env) {
     token_fault: null,
   };
   const secrets = new Set();
-  let inflight = 0;
+  const callers = {};
+  const inflight = {};
+  const enter = (name) => {
+    inflight[name] = (inflight[name] ?? 0) + 1;
+    counters[name] = Math.max(counters[name], inflight[name]);
+  };
 
   return {
     counters,
     settings,
     secrets,
+    callers,
     granted(grant) {
-      if (grant === 'refresh_token') counters.refreshes += 1;
-      else counters.code_exchanges += 1;
+      counters[GRANTS[grant]] += 1;
     },
     refused(grant, error) {
-      if (grant === 'refresh_token') counters.refresh_errors += 1;
+      counters[grant === 'refresh_token' ? 'refresh_errors' : 'grant_errors'] += 1;
       if (error.error_detail === 'refresh token already used') counters.replays += 1;
     },
+    called(user) {
+      callers[user] = (callers[user] ?? 0) + 1;
+    },
     async exchange(ctx, next) {
+      const form = await text(ctx.req);
+      const fields = new URLSearchParams(form);
+      const grant = fields.get('grant_type');
+      if (grant === EXCHANGE && !fields.has('client_id')) fields.set('client_id', ANYBODY);
+      ctx.req.body = fields.toString();
+      const levels = ['max_inflight', ...(GRANTS[grant] ? [`max_inflight_${GRANTS[grant]}`] : [])];
       counters.token_requests += 1;
-      inflight += 1;
-      counters.max_inflight = Math.max(counters.max_inflight, inflight);
+      levels.forEach(enter);
       try {
-        const fault = this.takeFault();
-        if (fault && !fault.cut) return await answer(ctx, fault);
+        const fault = this.takeFault() ?? this.narrowed(grant, fields);
+        if (fault && !fault.cut) return fail(ctx, fault, form);
         await next();
         this.keep(ctx);
         if (settings.token_delay_ms > 0) await pause(settings.token_delay_ms);
         if (fault?.cut) ctx.req.socket.destroy();
       } finally {
-        inflight -= 1;
+        levels.forEach((name) => { inflight[name] -= 1; });
       }
     },
+    narrowed(grant, fields) {
+      if (grant !== 'refresh_token' || !fields.has('scope')) return null;
+      counters.narrowings += 1;
+      const body = '{"error":"invalid_scope","error_description":"a refresh may not change the scope"}';
+      return settings.narrow ? null : { status: 400, content_type: 'application/json', body };
+    },
     keep(ctx) {
-      const { code, code_verifier: verifier, refresh_token: spent } = ctx.oidc?.params ?? {};
+      const { code, code_verifier: verifier, refresh_token: spent, client_secret: secret, subject_token: other } =
+        ctx.oidc?.params ?? {};
       const { refresh_token: fresh, id_token: identity } = ctx.body ?? {};
-      for (const secret of [code, verifier, spent, fresh, identity]) if (secret) secrets.add(secret);
+      for (const one of [code, verifier, spent, fresh, identity, secret, other]) if (one) secrets.add(one);
     },
     takeFault() {
       const fault = settings.token_fault;
@@ -77,17 +123,16 @@ export function newState(env) {
   };
 }
 
-async function answer(ctx, fault) {
-  ctx.status = fault.status ?? 503;
-  if (fault.retry_after) ctx.set('Retry-After', fault.retry_after);
-  ctx.body = fault.echo ? (fault.body ?? '').replace('ECHO', await text(ctx.req)) : fault.body ?? 'out of order';
-  ctx.type = fault.content_type ?? 'text/plain';
-}
-
-export function control(state, path) {
+export function control(state, path, audience) {
   return async (req, res) => {
-    if (req.url === `${path}/secrets`) return res.end(JSON.stringify([...state.secrets]));
-    if (req.url !== path) return res.writeHead(404).end();
+    const { pathname, searchParams } = new URL(req.url, 'http://control');
+    if (pathname === `${path}/secrets`) return res.end(JSON.stringify([...state.secrets]));
+    if (pathname === `${path}/subject`) {
+      const token = await subject(searchParams.get('user'), audience, Number(searchParams.get('ttl') ?? 3600));
+      state.secrets.add(token);
+      return res.end(token);
+    }
+    if (pathname !== path) return res.writeHead(404).end();
     if (req.method === 'POST') {
       try {
         apply(state, JSON.parse(await text(req)));
@@ -96,7 +141,8 @@ export function control(state, path) {
       }
     }
     res.setHeader('content-type', 'application/json');
-    return res.end(JSON.stringify({ counters: state.counters, settings: state.settings }));
+    const { counters, settings, callers } = state;
+    return res.end(JSON.stringify({ counters, settings, callers }));
   };
 }
 
@@ -104,11 +150,7 @@ function apply(state, { reset, ...changes }) {
   const unknown = Object.keys(changes).filter((name) => !(name in state.settings));
   if (unknown.length > 0) throw new TypeError(`no such setting: ${unknown}`);
   Object.assign(state.settings, changes);
-  if (reset) Object.assign(state.counters, COUNTERS);
-}
-
-export async function text(req) {
-  const chunks = [];
-  for await (const chunk of req) chunks.push(chunk);
-  return Buffer.concat(chunks).toString();
+  if (!reset) return;
+  Object.assign(state.counters, COUNTERS);
+  for (const user of Object.keys(state.callers)) delete state.callers[user];
 }

@@ -1,5 +1,5 @@
 // The page on which a person signs in: a name and a button. Any name will do.
-import { text } from './control.mjs';
+import { text } from './text.mjs';
 
 export function signIn(provider) {
   return async (req, res) => {

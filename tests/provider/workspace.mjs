@@ -1,6 +1,9 @@
-// A stand-in for the workspace: discovery and three API calls, for tokens of this provider alone that
-// have not expired, to the second.
+// A stand-in for the host itself: what it says of itself, and a few API calls, for tokens of its own
+// providers that have not expired, to the second.
 import { jwtVerify } from 'jose';
+import { misbehave, reply } from './answers.mjs';
+import { subject } from './exchange.mjs';
+import { ACCOUNT } from './shapes.mjs';
 
 const CLUSTERS = ['shared-autoscaling', 'nightly-jobs'].map((name, index) => ({
   cluster_id: `1123-${index}-abcdefgh`,
@@ -8,32 +11,40 @@ const CLUSTERS = ['shared-autoscaling', 'nightly-jobs'].map((name, index) => ({
   state: index === 0 ? 'RUNNING' : 'TERMINATED',
   spark_version: '17.3.x-scala2.13',
 }));
+const WORKSPACES = [{ workspace_id: 4242424242424242, workspace_name: 'main', account_id: ACCOUNT, workspace_status: 'RUNNING' }];
+/// What a build server gives to its jobs, so that they may ask it who they are.
+const RUNNER = 'bearer runner';
 
-export function workspace({ url, key, issuer, counters }) {
-  const config = {
-    oidc_endpoint: issuer,
-    workspace_id: '4242424242424242',
-    account_id: '00000000-0000-0000-0000-000000000042',
-    cloud: 'AWS',
-    host_type: 'workspace',
-    token_federation_default_oidc_audiences: [`${issuer}/v1/token`],
-  };
-  const calls = {
-    '/api/2.0/clusters/list': () => ({ clusters: CLUSTERS }),
-    '/api/2.1/clusters/list': () => ({ clusters: CLUSTERS }),
-    '/api/2.0/preview/scim/v2/Me': (claims) => ({ id: '7', userName: claims.sub, active: true }),
-  };
+const me = ({ sub }) => ({ id: '7', userName: sub, active: true });
+const CALLS = {
+  '/api/2.0/clusters/list': () => ({ clusters: CLUSTERS }),
+  '/api/2.1/clusters/list': () => ({ clusters: CLUSTERS }),
+  '/api/2.0/preview/scim/v2/Me': me,
+  [`/api/2.0/accounts/${ACCOUNT}/scim/v2/Me`]: me,
+  [`/api/2.0/accounts/${ACCOUNT}/workspaces`]: () => WORKSPACES,
+};
 
+/// `shape` says what it is; `accepts` whose tokens it takes: `issuer`, `audience` and `key`.
+export function workspace({ url, shape, accepts: { key, ...claims }, state }) {
+  const { counters, settings } = state;
   return async (req, res, path) => {
-    if (path === '/.well-known/databricks-config') return reply(res, 200, config);
-    const call = calls[path];
+    if (path === '/.well-known/databricks-config') {
+      counters.config_fetches += 1;
+      return misbehave(res, settings.config_answer) || reply(res, 200, without(null, { ...shape.config, ...settings.config }));
+    }
+    if (path === '/github-oidc' && req.headers.authorization === RUNNER) {
+      const audience = new URL(req.url, url).searchParams.get('audience') ?? shape.audiences[0];
+      return reply(res, 200, { value: await subject('repo:octo/app', audience, 600) });
+    }
+    const call = CALLS[path];
     if (!call || req.method !== 'GET') {
       return reply(res, 404, { error_code: 'ENDPOINT_NOT_FOUND', message: `No API found for '${req.method} ${path}'` });
     }
     counters.api_calls += 1;
     try {
       const token = /^Bearer (\S+)$/.exec(req.headers.authorization ?? '')?.[1] ?? '';
-      const { payload } = await jwtVerify(token, key, { issuer, audience: url, requiredClaims: ['exp', 'sub'] });
+      const { payload } = await jwtVerify(token, key, { ...claims, requiredClaims: ['exp', 'sub'] });
+      state.called(payload.sub);
       return reply(res, 200, call(payload));
     } catch (error) {
       counters.api_refused += 1;
@@ -42,7 +53,6 @@ export function workspace({ url, key, issuer, counters }) {
   };
 }
 
-function reply(res, status, body) {
-  res.writeHead(status, { 'content-type': 'application/json' });
-  res.end(JSON.stringify(body));
+function without(value, object) {
+  return Object.fromEntries(Object.entries(object).filter(([, found]) => found !== value));
 }

@@ -1,8 +1,9 @@
-//! The certified OpenID provider beside a stand-in for a workspace (`tests/provider`), as a process.
+//! The certified OpenID provider beside a stand-in for a Databricks host (`tests/provider`), as a process.
 
 use crate::http;
 use crate::parts;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use url::Url;
@@ -17,13 +18,19 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Starts one whose access tokens live for so many seconds; nothing where its packages are missing.
+    /// Starts a workspace whose access tokens live for so many seconds; nothing where its packages are missing.
     pub fn start(lifetime_s: u32) -> Option<Self> {
+        Self::shaped("workspace", lifetime_s)
+    }
+
+    /// Starts another kind of host; see `tests/provider/shapes.mjs`.
+    pub fn shaped(shape: &str, lifetime_s: u32) -> Option<Self> {
         let folder = parts::provider()?;
         let mut child = Command::new("node")
             .arg("provider.mjs")
             .current_dir(folder)
             .env("ACCESS_TOKEN_TTL_S", lifetime_s.to_string())
+            .env("SHAPE", shape)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -61,10 +68,17 @@ impl Provider {
 
     /// Every value that only the agent and the provider should have seen: codes, verifiers, refresh tokens.
     pub fn secrets(&self) -> Vec<String> {
-        let mut url = self.control.clone();
-        url.path_segments_mut().expect("a http address has a path").push("secrets");
-        let answer = http::send(&url, &[], None).expect("the provider answers");
-        serde_json::from_str(&answer.body).expect("a list")
+        serde_json::from_str(&self.below("secrets", "")).expect("a list")
+    }
+
+    /// A token of somebody else's for this user, to exchange for one of this host's.
+    pub fn subject(&self, user: &str) -> String {
+        self.below("subject", &format!("user={user}"))
+    }
+
+    /// Who has called the API with good tokens, and how often.
+    pub fn callers(&self) -> BTreeMap<String, u64> {
+        serde_json::from_value(self.ask(None)["callers"].take()).expect("numbers by user")
     }
 
     /// What the workspace says to a token: 200, or 401.
@@ -72,6 +86,13 @@ impl Provider {
         let url = Url::parse(&format!("{}/api/2.1/clusters/list", self.url)).expect("an address");
         let bearer = format!("Bearer {token}");
         http::send(&url, &[("Authorization", &bearer)], None).expect("the workspace answers").status
+    }
+
+    fn below(&self, name: &str, query: &str) -> String {
+        let mut url = self.control.clone();
+        url.path_segments_mut().expect("a http address has a path").push(name);
+        url.set_query(Some(query));
+        http::send(&url, &[], None).expect("the provider answers").body
     }
 
     fn ask(&self, body: Option<&str>) -> Value {

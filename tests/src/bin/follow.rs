@@ -1,5 +1,6 @@
 //! A BROWSER command without a browser: follows redirects, keeps cookies, sends every form it meets as it
 //! stands, and ends at the first page that asks for nothing. For tests that are not about browsers.
+//! `SSO_TEST_USER` says who signs in; otherwise it is whom the page suggests.
 //!
 //! Cookies go back to the origin that set them, whatever their path: these servers need no more.
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
 }
 
 fn follow(mut at: Url) -> std::io::Result<Answer> {
+    let user = std::env::var("SSO_TEST_USER").ok();
     let mut cookies: BTreeMap<(String, String), String> = BTreeMap::new();
     let mut form = None;
     for _ in 0..MOST_STEPS {
@@ -44,7 +46,7 @@ fn follow(mut at: Url) -> std::io::Result<Answer> {
         }
         if let Some(next) = answer.header("location") {
             at = at.join(next).map_err(std::io::Error::other)?;
-        } else if let Some((action, fields)) = form_of(&answer.body) {
+        } else if let Some((action, fields)) = form_of(&answer.body, user.as_deref()) {
             at = at.join(&action).map_err(std::io::Error::other)?;
             form = Some(fields);
         } else {
@@ -55,7 +57,7 @@ fn follow(mut at: Url) -> std::io::Result<Answer> {
 }
 
 /// Where the first form goes, and what it sends.
-fn form_of(page: &str) -> Option<(String, String)> {
+fn form_of(page: &str, user: Option<&str>) -> Option<(String, String)> {
     let (_, rest) = page.split_once("<form")?;
     let (form, _) = rest.split_once("</form>")?;
     let action = attribute(form.split('>').next()?, "action").unwrap_or_default();
@@ -63,7 +65,9 @@ fn form_of(page: &str) -> Option<(String, String)> {
     let inputs = form.split('<').filter(|tag| tag.starts_with("input") || tag.starts_with("button"));
     for tag in inputs {
         if let Some(name) = attribute(tag, "name") {
-            fields.append_pair(&name, &attribute(tag, "value").unwrap_or_default());
+            let value =
+                user.filter(|_| name == "user").map(str::to_owned).or_else(|| attribute(tag, "value"));
+            fields.append_pair(&name, &value.unwrap_or_default());
         }
     }
     Some((action, fields.finish()))
