@@ -1,8 +1,9 @@
 //! What the end-to-end tests need from outside Rust, fetched once and kept: a browser, the certified
-//! provider, the Python SDK, and a small system whose first process is systemd.
+//! provider, Databricks' clients, and a small system whose first process is systemd.
 
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -35,10 +36,13 @@ pub fn fetch(workspace: &Workspace) -> Result<Vec<String>> {
         missing.push(format!("programs: {error:#}"));
     }
     type Fetch = fn(&Workspace, &Path) -> Result<()>;
-    let fetches: [(&str, Fetch); 4] = [
+    let fetches: [(&str, Fetch); 7] = [
         ("the OpenID provider (tests/provider)", provider),
         ("the Databricks SDK for Python (tests/databricks-sdk)", python),
+        ("older releases of it", older),
         ("the tools for the Python package (client-lib/python)", crate::python::fetch),
+        ("dbt and the SQL connector", dbt),
+        ("the Databricks SDK for JavaScript (tests/databricks-js)", javascript),
         ("a system to boot systemd in", system),
     ];
     for (what, fetch) in fetches {
@@ -68,7 +72,14 @@ fn programs() -> Result<()> {
 }
 
 fn provider(workspace: &Workspace, _: &Path) -> Result<()> {
-    let folder = workspace.root.join("tests/provider");
+    npm(&workspace.root.join("tests/provider"))
+}
+
+fn javascript(workspace: &Workspace, _: &Path) -> Result<()> {
+    npm(&workspace.root.join("tests/databricks-js"))
+}
+
+fn npm(folder: &Path) -> Result<()> {
     once(
         &folder.join("node_modules/.fetched"),
         &fs::read_to_string(folder.join("package-lock.json"))?,
@@ -76,20 +87,52 @@ fn provider(workspace: &Workspace, _: &Path) -> Result<()> {
             done(
                 Command::new("npm")
                     .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-                    .current_dir(&folder),
+                    .current_dir(folder),
             )
         },
     )
 }
 
 fn python(workspace: &Workspace, parts: &Path) -> Result<()> {
-    let requirements = workspace.root.join("tests/databricks-sdk/requirements.txt");
-    let venv = parts.join("venv");
-    once(&venv.join(".fetched"), &fs::read_to_string(&requirements)?, || {
-        done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
-        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"];
-        done(Command::new(venv.join("bin/python")).args(install).arg(&requirements))
+    environment(workspace, "requirements.txt", &parts.join("venv"))
+}
+
+fn dbt(workspace: &Workspace, parts: &Path) -> Result<()> {
+    environment(workspace, "dbt.txt", &parts.join("dbt"))
+}
+
+/// An environment of Python's with just what a list says.
+fn environment(workspace: &Workspace, list: &str, venv: &Path) -> Result<()> {
+    let list = workspace.root.join("tests/databricks-sdk").join(list);
+    once(&venv.join(".fetched"), &fs::read_to_string(&list)?, || {
+        done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv))?;
+        done(pip(venv.join("bin/python")).arg("-r").arg(&list))
     })
+}
+
+/// Each release in a folder of its own, to be put before the newest on the path of that one's environment.
+fn older(workspace: &Workspace, parts: &Path) -> Result<()> {
+    let (folder, list) = (parts.join("older"), workspace.root.join("tests/databricks-sdk/older.txt"));
+    let list = fs::read_to_string(list)?;
+    once(&folder.join(".fetched"), &list, || {
+        for release in list.lines().filter(|line| !line.starts_with('#')) {
+            let version = release.split("==").last().unwrap_or(release);
+            done(
+                pip(parts.join("venv/bin/python"))
+                    .args(["--upgrade", "--target"])
+                    .arg(folder.join(version))
+                    .arg(release),
+            )?;
+        }
+        Ok(())
+    })
+}
+
+fn pip(python: impl AsRef<OsStr>) -> Command {
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+    pip.args(["--root-user-action", "ignore"]);
+    pip
 }
 
 fn system(_: &Workspace, parts: &Path) -> Result<()> {
