@@ -1,4 +1,4 @@
-//! Many `sso token` processes that stand ready and are let go at the same instant.
+//! Many processes, such as `sso token`, that stand ready and are let go at the same instant.
 //!
 //! Each is a shell that has opened the gate, a FIFO, says so, and becomes `sso` when the gate's only
 //! writer lets go of it: the end of the file reaches all of them at once.
@@ -6,8 +6,8 @@
 use crate::{Finished, Sandbox, parts};
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
-use std::path::PathBuf;
-use std::process::Child;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 
 const MEMBER: &str = r#"exec 3<"$1"; echo >>"$2"; read -r _ <&3; exec 3<&-; shift 2; exec "$@""#;
 
@@ -21,6 +21,16 @@ pub struct Herd {
 impl Herd {
     /// Brings so many processes to the gate, each with these arguments for `sso`.
     pub fn gather(sandbox: &Sandbox, size: usize, args: &[&str]) -> Self {
+        Self::of(sandbox, size, |gate, ready| {
+            let mut member = sandbox.command("sh");
+            member.args(["-c", MEMBER, "member"]).args([gate, ready]).arg(parts::program("sso")).args(args);
+            member
+        })
+    }
+
+    /// Brings so many of any other program to the gate: one that opens the first path to read it, writes a
+    /// byte to the second, reads the first to its end, and goes on.
+    pub fn of(sandbox: &Sandbox, size: usize, member: impl Fn(&Path, &Path) -> Command) -> Self {
         let folder = tempfile::Builder::new().prefix("herd-").tempdir_in(sandbox.path("")).expect("a folder");
         let folder = folder.keep();
         let [gate, ready] = ["gate", "ready"].map(|name| folder.join(name));
@@ -34,12 +44,7 @@ impl Herd {
         let members = (0..size)
             .map(|number| {
                 let out = folder.join(number.to_string());
-                let child = sandbox
-                    .command("sh")
-                    .args(["-c", MEMBER, "member"])
-                    .args([&gate, &ready])
-                    .arg(parts::program("sso"))
-                    .args(args)
+                let child = member(&gate, &ready)
                     .stdout(File::create(&out).expect("a new file"))
                     .stderr(File::create(out.with_extension("err")).expect("a new file"))
                     .spawn();

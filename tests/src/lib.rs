@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod browser;
+pub mod clients;
 pub mod herd;
 pub mod http;
 pub mod nspawn;

@@ -47,6 +47,11 @@ pub fn provider() -> Option<PathBuf> {
     Some(source().join("tests/provider")).filter(|folder| folder.join("node_modules/.fetched").exists())
 }
 
+/// The folder of the Databricks SDK for JavaScript, if it is there.
+pub fn javascript() -> Option<PathBuf> {
+    Some(source().join("tests/databricks-js")).filter(|folder| folder.join("node_modules/.fetched").exists())
+}
+
 /// A program of the system.
 pub fn system(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

@@ -4,9 +4,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// When it ends, in seconds since 1970, by its own claim.
 pub fn expiry(token: &str) -> Option<u64> {
-    let claims = token.split('.').nth(1)?;
-    let claims: serde_json::Value = serde_json::from_slice(&decode(claims)?).ok()?;
-    claims["exp"].as_u64()
+    claims(token)?["exp"].as_u64()
+}
+
+/// Whose it is.
+pub fn user(token: &str) -> Option<String> {
+    Some(claims(token)?["sub"].as_str()?.to_owned())
+}
+
+fn claims(token: &str) -> Option<serde_json::Value> {
+    serde_json::from_slice(&decode(token.split('.').nth(1)?)?).ok()
 }
 
 /// Whether it still is what a server would take.
@@ -23,6 +30,14 @@ pub fn ended_for_s(token: &str) -> u64 {
 pub fn outlive(token: &str) {
     let end = expiry(token).expect("the token says when it ends");
     while now() <= end {
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+/// Waits until the token has been there for so long, by its own claim.
+pub fn grow(token: &str, age: Duration) {
+    let issued = claims(token).and_then(|claims| claims["iat"].as_u64()).expect("the token says since when");
+    while now() <= issued + age.as_secs() {
         std::thread::park_timeout(Duration::from_millis(50));
     }
 }

@@ -28,9 +28,12 @@ pub(crate) struct Programs {
     pub(crate) echo: PathBuf,
     pub(crate) sso: PathBuf,
     pub(crate) clap: PathBuf,
+    /// The stand-in for the Databricks CLI.
+    pub(crate) databricks: PathBuf,
     /// What needs a toolchain that not everybody has.
     pub(crate) sso_static: Option<PathBuf>,
     pub(crate) clap_static: Option<PathBuf>,
+    pub(crate) databricks_static: Option<PathBuf>,
     pub(crate) floor: Option<PathBuf>,
 }
 
@@ -48,8 +51,10 @@ impl Plan {
                 "--echo" => plan.programs.echo = value()?.into(),
                 "--sso" => plan.programs.sso = value()?.into(),
                 "--clap" => plan.programs.clap = value()?.into(),
+                "--databricks" => plan.programs.databricks = value()?.into(),
                 "--sso-static" => plan.programs.sso_static = Some(value()?.into()),
                 "--clap-static" => plan.programs.clap_static = Some(value()?.into()),
+                "--databricks-static" => plan.programs.databricks_static = Some(value()?.into()),
                 "--floor" => plan.programs.floor = Some(value()?.into()),
                 _ => bail!("what is {arg}?"),
             }

@@ -22,10 +22,12 @@ pub fn run(args: &[String]) -> Result<()> {
     let mut bench = Command::new(built.join("sso-bench"));
     bench.arg("--agent").arg(built.join("sso-agent")).arg("--sso").arg(built.join("sso"));
     bench.arg("--echo").arg(built.join("sso-bench-echo")).arg("--clap").arg(built.join("sso-bench-clap"));
+    bench.arg("--databricks").arg(built.join("sso-databricks"));
     match build_static(&workspace) {
         Ok(built) => {
             bench.arg("--sso-static").arg(built.join("sso"));
             bench.arg("--clap-static").arg(built.join("sso-bench-clap"));
+            bench.arg("--databricks-static").arg(built.join("sso-databricks"));
         }
         Err(error) => eprintln!("no static programs: {error:#}"),
     }

@@ -25,6 +25,7 @@ type Row = fn(&mut Rig<'_>, &Report) -> Result<()>;
 const ROWS: &[(&str, Row)] = &[
     ("size", size::measure),
     ("process", process::measure),
+    ("stand-in", process::measure_stand_in),
     ("latency", latency::measure),
     ("throughput", throughput::measure),
     ("peers", peers::measure),

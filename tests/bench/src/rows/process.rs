@@ -15,15 +15,19 @@ use crate::{
     report::{Report, Target},
 };
 
+/// What to say to a program that prints a token.
+const TOKEN: &[&str] = &["token"];
+const AUTH_TOKEN: &[&str] = &["auth", "token", "--host"];
+
 pub(super) fn measure(rig: &mut Rig<'_>, report: &Report) -> Result<()> {
     let pair = rig.pair()?;
     rig.on_one_core(&[&pair.agent])?;
     let programs = &rig.plan.programs;
     let mut contest = Contest::default();
-    let dynamic = contest.enter("clap, dynamic", &pair, &programs.clap)?;
-    let ours = contest.enter("sso token, dynamic", &pair, &programs.sso)?;
+    let dynamic = contest.enter("clap, dynamic", &pair, &programs.clap, TOKEN)?;
+    let ours = contest.enter("sso token, dynamic", &pair, &programs.sso, TOKEN)?;
     let optional = |contest: &mut Contest, name, program: &Option<_>| {
-        program.as_deref().map(|program: &Path| contest.enter(name, &pair, program)).transpose()
+        program.as_deref().map(|program: &Path| contest.enter(name, &pair, program, TOKEN)).transpose()
     };
     let floor = optional(&mut contest, "static C", &programs.floor)?;
     let clap_static = optional(&mut contest, "clap, static", &programs.clap_static)?;
@@ -53,6 +57,32 @@ pub(super) fn measure(rig: &mut Rig<'_>, report: &Report) -> Result<()> {
     Ok(())
 }
 
+/// The stand-in for the Databricks CLI, which an SDK starts for every token.
+pub(super) fn measure_stand_in(rig: &mut Rig<'_>, report: &Report) -> Result<()> {
+    let pair = rig.pair()?;
+    rig.on_one_core(&[&pair.agent])?;
+    let programs = &rig.plan.programs;
+    let mut contest = Contest::default();
+    let ours = contest.enter("databricks auth token, dynamic", &pair, &programs.databricks, AUTH_TOKEN)?;
+    let Some(floor) = &programs.floor else {
+        report.note("no floor: it wants a C compiler and glibc's static archive");
+        return Ok(());
+    };
+    let floor = contest.enter("static C", &pair, floor, TOKEN)?;
+    let ours_static = match &programs.databricks_static {
+        Some(program) => Some(contest.enter("databricks auth token, static", &pair, program, AUTH_TOKEN)?),
+        None => None,
+    };
+    contest.run(rig.plan.times(300, 40))?;
+    for ours in ours_static.into_iter().chain([ours]) {
+        let (ours, floor) = (&contest.runners[ours], &contest.runners[floor]);
+        report.pair(ours.name, "ms", &ours.took, (floor.name, &floor.took), Target::None)?;
+        let what = format!("{}, CPU", ours.name);
+        report.pair(&what, "ms", &ours.cpu, (floor.name, &floor.cpu), Target::None)?;
+    }
+    Ok(())
+}
+
 /// Programs that do the same, run in turn.
 #[derive(Default)]
 struct Contest {
@@ -67,10 +97,10 @@ struct Runner {
 }
 
 impl Contest {
-    /// Another program, which must print the token; gives its number.
-    fn enter(&mut self, name: &'static str, pair: &Pair, program: &Path) -> Result<usize> {
+    /// Another program, which must print the token when it gets these words and the host; gives its number.
+    fn enter(&mut self, name: &'static str, pair: &Pair, program: &Path, words: &[&str]) -> Result<usize> {
         let mut command = pair.home.command(program);
-        command.args(["token", &pair.host]);
+        command.args(words).arg(&pair.host);
         let printed =
             command.stdout(Stdio::piped()).output().with_context(|| program.display().to_string())?;
         ensure!(

@@ -26,5 +26,6 @@ pub(super) fn measure(rig: &mut Rig<'_>, report: &Report) -> Result<()> {
             Target::None,
         )?;
     }
+    size("the stand-in for the Databricks CLI", &programs.databricks, Target::None)?;
     size("sso-agent, stripped", &programs.agent, Target::AtMost(7.0))
 }
