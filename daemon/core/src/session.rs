@@ -7,36 +7,17 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    host::Host,
     refusal::{OAuthError, Refusal},
     schedule::{self, Spread},
     time::{Deadline, Now},
-    words::{Attempt, Label, Lease, Need, Renewable, SessionId, Ticket},
+    words::{Attempt, Lease, Need, Renewable, Ticket},
 };
 
+mod about;
 #[cfg(test)]
 mod tests;
 
-/// What does not change from one token to the next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct About {
-    /// Its name.
-    pub id: SessionId,
-    /// What its tokens are for.
-    pub host: Host,
-    /// Tells several accounts at one host apart.
-    pub label: Label,
-    /// The OAuth client that signed in.
-    pub client_id: String,
-    /// The authorization server.
-    pub issuer: String,
-    /// Who signed in, as far as the issuer says.
-    pub user: Option<String>,
-    /// What was granted.
-    pub scopes: Vec<String>,
-    /// Tells the settings that a program signed in from; `None` where a person did.
-    pub made_from: Option<String>,
-}
+pub use self::about::{About, place};
 
 /// One signed-in identity at one host.
 #[derive(Debug)]
@@ -480,14 +461,6 @@ impl Session {
                 Refusal::LoginRequired { at, why: "the issuer gave no refresh token".to_owned(), said: None }
             }
         }
-    }
-}
-
-/// Where to sign in, as a person would type it: the host's URL, and `#label` behind it.
-pub fn place(host: &Host, label: &Label) -> String {
-    match label.as_str() {
-        "" => host.url().to_owned(),
-        label => format!("{}#{label}", host.url()),
     }
 }
 
