@@ -202,7 +202,9 @@ struct Search<'a> {
     tried: Vec<String>,
     missing: Vec<Missing>,
     retry_after: Option<Duration>,
-    /// How often there was no way to the host itself.
+    /// Whether the host itself said anything.
+    answers: bool,
+    /// How often there was no way to it.
     closed: usize,
 }
 
@@ -217,6 +219,7 @@ impl<'a> Search<'a> {
             tried: Vec::new(),
             missing: Vec::new(),
             retry_after: None,
+            answers: false,
             closed: 0,
         }
     }
@@ -237,14 +240,17 @@ impl<'a> Search<'a> {
         let what = answer.as_ref().map_or_else(|error| error.cause.clone(), Reply::summary);
         tracing::debug!(host = self.sought.host.url(), answer = what, "discovery document asked for");
         self.tried.push(format!("{}: {what}", self.short(url)));
+        let own = origin_of(url) == origin_of(self.sought.host.url());
         let error = match answer {
-            Ok(reply) => return Ok(Some(reply)),
+            Ok(reply) => {
+                self.answers |= own;
+                return Ok(Some(reply));
+            }
             Err(error) => error,
         };
         if let Step::Document(source) = step {
             self.missed(source, Absence::Silence, None);
         }
-        let own = error.origin == origin_of(self.sought.host.url());
         self.closed += usize::from(own && error.sent == Sent::No);
         // Its other documents are behind the same door. The second knock is for a packet that was lost.
         if self.closed == 2 {
@@ -274,16 +280,21 @@ impl<'a> Search<'a> {
     fn without_document(self) -> Result<Found, DiscoverError> {
         let fallback = match self.sought.document {
             Some(_) => self.without_named_document(),
-            None => without_document(self.sought.host, &self.missing),
+            None => without_document(self.sought.host, self.answers, &self.missing),
         };
         match fallback {
             Fallback::Fixed(metadata) => Ok(self.found(*metadata, By::Shape)),
             Fallback::NotOAuth => Err(DiscoverError::NotOAuth { why: self.why_not() }),
             Fallback::Later => {
                 let cause = format!(
-                    "{} does not say where its sign-in is ({}). If it stays so, look at the network (VPN, proxy), or name its document: DATABRICKS_DISCOVERY_URL",
+                    "{} does not say where its sign-in is ({}). If it stays so, look at the network (VPN, proxy){}",
                     self.sought.host,
-                    self.tried.join("; ")
+                    self.tried.join("; "),
+                    if self.may_be_databricks() {
+                        ", or name its document: DATABRICKS_DISCOVERY_URL"
+                    } else {
+                        ""
+                    }
                 );
                 Err(DiscoverError::Unreachable { retry_after: self.retry_after, cause })
             }
@@ -302,13 +313,12 @@ impl<'a> Search<'a> {
         if self.sought.document.is_some() {
             return format!("there is no OAuth document at the discovery URL for {host} ({tried})");
         }
-        let databricks = self.missing.iter().any(|missing| missing.decides);
         let account = if host.is_databricks() && host.cloud().is_none() {
             "; if it is for a whole account, say which with --account-id"
         } else {
             ""
         };
-        if databricks {
+        if self.may_be_databricks() {
             format!(
                 "{host} has no sign-in: databricks OAuth is not supported for this host, and there is no other OAuth or OIDC document ({tried}){account}"
             )
@@ -320,6 +330,11 @@ impl<'a> Search<'a> {
             let like = like.unwrap_or_default();
             format!("{host} has no sign-in: there is no OAuth or OIDC document ({tried}){like}")
         }
+    }
+
+    /// Whether it was asked in Databricks' ways.
+    fn may_be_databricks(&self) -> bool {
+        self.missing.iter().any(|missing| missing.decides)
     }
 
     fn short(&self, url: &str) -> String {

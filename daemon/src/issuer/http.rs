@@ -95,7 +95,10 @@ impl Http {
         let uri = request.uri().clone();
         let origin = origin_of(&uri.to_string());
         let request = prepare(request).map_err(|cause| not_sent(origin.clone(), cause))?;
-        let late = || format!("no answer within {} s", within.as_secs());
+        let late = || match within.as_secs() {
+            0 => "no answer in time".to_owned(),
+            seconds => format!("no answer within {seconds} s"),
+        };
         let mut deadline = std::pin::pin!(sleep(within));
         let stream = tokio::select! {
             stream = self.connect(uri, within) => stream.map_err(|error| not_sent(origin.clone(), causes(&*error))),

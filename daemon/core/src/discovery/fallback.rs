@@ -40,14 +40,15 @@ pub enum Fallback {
     Later,
 }
 
-/// Decides, by what came instead of each document, what to do about `host`.
-pub fn without_document(host: &Host, missing: &[Missing]) -> Fallback {
+/// Decides, by what came instead of each document, what to do about `host`; `answers` if it said
+/// anything at all, be it only that it has nothing to say of itself.
+pub fn without_document(host: &Host, answers: bool, missing: &[Missing]) -> Fallback {
     let any = |absence| missing.iter().any(|missing| missing.absence == absence);
     let deciding = |absence| missing.iter().any(|missing| missing.decides && missing.absence == absence);
     let fixed = || fixed(host).map_or(Fallback::NotOAuth, |server| Fallback::Fixed(Box::new(server)));
     match host.kind() {
         Kind::Account(..) | Kind::Unified(_) => {
-            let answers = missing.iter().any(|missing| missing.absence != Absence::Silence);
+            let answers = answers || missing.iter().any(|missing| missing.absence != Absence::Silence);
             if answers { fixed() } else { Fallback::Later }
         }
         Kind::Workspace(_) if deciding(Absence::Unwell) || deciding(Absence::Silence) => Fallback::Later,
@@ -68,7 +69,7 @@ mod tests {
 
     /// What becomes of a host that answers so at its OAuth document, and at another one.
     fn made_of(host: &Host, deciding: Absence, other: Absence) -> &'static str {
-        match without_document(host, &[missing(deciding, true), missing(other, false)]) {
+        match without_document(host, false, &[missing(deciding, true), missing(other, false)]) {
             Fallback::Fixed(_) => "fixed",
             Fallback::NotOAuth => "none",
             Fallback::Later => "later",
@@ -84,6 +85,8 @@ mod tests {
                 assert_eq!(made_of(&host, Silence, heard), "fixed");
             }
             assert_eq!(made_of(&host, Silence, Silence), "later");
+            let silent = [missing(Silence, true)];
+            assert!(matches!(without_document(&host, true, &silent), Fallback::Fixed(_)));
         }
     }
 
