@@ -49,7 +49,6 @@ pub(crate) enum Via<'a> {
 
 impl<'a> Sought<'a> {
     /// The sign-in of `host`, of which nothing else is known.
-    #[cfg(test)]
     pub(crate) fn at(host: &'a Host) -> Self {
         Self { host, account_id: None, document: None, provider: None, via: Via::Host }
     }

@@ -12,6 +12,7 @@ mod entra;
 mod github;
 mod grants;
 mod http;
+mod manner;
 pub(crate) mod providers;
 mod recorder;
 mod reply;
@@ -24,14 +25,13 @@ mod verdict;
 
 pub(crate) use self::{
     authorize::{Authorization, authorize},
+    discover::{DiscoverError, Sought, Via, find},
+    github::{AssertionError, github_oidc},
+    grants::{azure_client_secret, client_credentials, token_exchange},
     http::Http,
+    manner::{Manner, Wishes},
     revoke::revoke,
     token::{Client, exchange_code, refresh},
     user::{asked, told},
     verdict::{Grant, Outcome, Unreachable},
-};
-pub(crate) use self::{
-    discover::{DiscoverError, Sought, Via, find},
-    github::{AssertionError, github_oidc},
-    grants::{azure_client_secret, client_credentials, token_exchange},
 };

@@ -24,7 +24,7 @@ use crate::{
         pages::Page,
         redirect::{Listener, Waiting},
     },
-    issuer::{self, Authorization, Http},
+    issuer::{self, Authorization, Http, Manner},
     rpc::translate,
     spender::Spender,
     store::Renewal,
@@ -33,7 +33,6 @@ use crate::{
 /// Signs in and banks what it brings. `step` hears how far it is, `report` how it ended.
 pub(super) async fn sign_in(
     plan: &Plan,
-    port: Option<u16>,
     spender: &Spender,
     links: Links,
     call_off: CancellationToken,
@@ -41,7 +40,7 @@ pub(super) async fn sign_in(
     report: impl FnOnce(Result<Box<SignedIn>, Refusal>),
 ) {
     let came_back = tokio::select! {
-        came_back = send_out(plan, port, spender.http(), links, step.clone()) => came_back,
+        came_back = send_out(plan, spender.http(), links, step.clone()) => came_back,
         () = call_off.cancelled() => Err(Refusal::Cancelled { why: "the sign-in was called off".to_owned() }),
     };
     let (chosen, browser, callback) = match came_back {
@@ -70,12 +69,11 @@ pub(super) async fn sign_in(
 /// Sends a browser to the issuer and waits until it comes back.
 async fn send_out(
     plan: &Plan,
-    port: Option<u16>,
     http: &Http,
     links: Links,
     step: impl Fn(Step) + Clone + Send + Sync + 'static,
 ) -> Result<(Chosen, Browser, Option<Callback>), Refusal> {
-    let (chosen, mut browser) = begin(plan, port, http, links, step).await?;
+    let (chosen, mut browser) = begin(plan, http, links, step).await?;
     let callback = browser.waiting.callback().await;
     Ok((chosen, browser, callback))
 }
@@ -89,18 +87,16 @@ struct Browser {
 
 async fn begin(
     plan: &Plan,
-    port: Option<u16>,
     http: &Http,
     links: Links,
     step: impl Fn(Step) + Clone + Send + Sync + 'static,
 ) -> Result<(Chosen, Browser), Refusal> {
     let server = find(plan, http).await?;
-    let (client, scopes) = (server.client(plan)?, server.scopes(plan));
-    let ports = port.map(|port| port..=port).or_else(|| server.ports(&client, plan));
-    let listener = listen(ports.unwrap_or(0..=0)).await?;
-    let Server { metadata, provider, .. } = server;
-    let (origin, uri) = (provider.redirect.origin(listener.port()), provider.redirect.uri(listener.port()));
-    let authorization = issuer::authorize(&metadata, &client.id, &uri, &scopes, &provider.authorize);
+    let client = server.client(plan)?;
+    let Server { metadata, manner: Manner { scopes, redirect, ports, extra, .. }, .. } = server;
+    let listener = listen(ports).await?;
+    let (origin, uri) = (redirect.origin(listener.port()), redirect.uri(listener.port()));
+    let authorization = issuer::authorize(&metadata, &client.id, &uri, &scopes, &extra);
     let Some(Authorization { url, state, verifier }) = authorization else {
         return Err(Refusal::Unsupported { why: format!("{} has no usable sign-in address", plan.host) });
     };
@@ -108,7 +104,7 @@ async fn begin(
     let expected =
         Expected { state, issuer: metadata.issuer.clone(), iss_required: metadata.iss_parameter_supported };
     let on_start = step.clone();
-    let waiting = listener.serve(provider.redirect.path(), expected, links, move || on_start(Step::Waiting));
+    let waiting = listener.serve(redirect.path(), expected, links, move || on_start(Step::Waiting));
     step(Step::Authorize);
     let chosen = Chosen {
         metadata,

@@ -18,7 +18,8 @@ pub(crate) struct Takeover {
 pub(crate) async fn take_over(takeover: Takeover, spender: &Spender) -> Result<Box<SignedIn>, Refusal> {
     let Takeover { plan, refresh_token } = takeover;
     let server = find(&plan, spender.http()).await?;
-    let (client, scopes, metadata) = (server.client(&plan)?, server.scopes(&plan), server.metadata);
+    let client = server.client(&plan)?;
+    let (scopes, metadata) = (server.manner.scopes, server.metadata);
     let asked = clock::now();
     let outcome = issuer::refresh(spender.http(), &metadata, &client, &refresh_token, &[], None).await;
     let mut exchanged = granted(outcome, asked)?;

@@ -44,9 +44,7 @@ pub(crate) async fn sign_in(
     report: impl FnOnce(Result<Box<SignedIn>, Refusal>),
 ) {
     match &plan.flow {
-        Flow::Browser { port } => {
-            browser::sign_in(plan, *port, spender, links, call_off, step, report).await;
-        }
+        Flow::Browser { .. } => browser::sign_in(plan, spender, links, call_off, step, report).await,
         Flow::ClientCredentials | Flow::TokenExchange(_) => {
             machine::sign_in(plan, spender, call_off, step, report).await;
         }
