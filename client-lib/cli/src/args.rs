@@ -59,7 +59,7 @@ pub(crate) struct Which {
     #[arg(value_name = "HOST", add = ArgValueCompleter::new(complete::hosts))]
     pub(crate) host: Option<String>,
     /// Profile to take the host from [env: DATABRICKS_CONFIG_PROFILE]
-    #[arg(long, short = 'p', value_name = "P")]
+    #[arg(long, short = 'p', value_name = "P", add = ArgValueCompleter::new(complete::profiles))]
     pub(crate) profile: Option<String>,
     /// Which of several accounts at the host
     #[arg(long = "as", value_name = "LABEL")]
@@ -91,7 +91,8 @@ pub(crate) struct Login {
     /// OAuth client to sign in with, instead of the stock one
     #[arg(long, value_name = "ID")]
     pub(crate) client_id: Option<String>,
-    /// Sign in as this client itself, without a person: read its secret from stdin
+    /// Read the client's secret from stdin; it then signs in as itself, without a person, except where a provider
+    /// wants both, or with --no-browser or --port
     #[arg(long)]
     pub(crate) client_secret_stdin: bool,
     /// The authorization server, where it is not at HOST itself; HOST may then be left out

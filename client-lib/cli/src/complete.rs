@@ -37,3 +37,17 @@ pub(crate) fn hosts(typed: &OsStr) -> Vec<CompletionCandidate> {
         .map(CompletionCandidate::new)
         .collect()
 }
+
+/// The profiles that the agent knows, and where each leads.
+pub(crate) fn profiles(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let Ok(known) = Agent::connect_running().and_then(|mut agent| agent.profiles()) else {
+        return Vec::new();
+    };
+    let typed = typed.to_string_lossy();
+    known
+        .profiles
+        .into_iter()
+        .filter(|profile| profile.name.starts_with(&*typed))
+        .map(|profile| CompletionCandidate::new(profile.name).help(profile.host.map(Into::into)))
+        .collect()
+}

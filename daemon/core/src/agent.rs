@@ -234,8 +234,8 @@ impl Agent {
                 .unwrap_or_else(|| Err(nobody_at(host.url().to_owned()))),
             Target::Only => among(self.sessions.values(), &[]).unwrap_or_else(|| {
                 Err(Refusal::LoginRequired {
-                    at: "any host".into(),
-                    why: "nobody is signed in".into(),
+                    at: String::new(),
+                    why: "nobody is signed in anywhere".into(),
                     said: None,
                 })
             }),

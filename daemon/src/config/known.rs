@@ -5,21 +5,22 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use sso_agent_core::{
     agent::{Target, Which},
-    host::{Cloud, Host},
-    login::{Entra, Flow, Plan, Server},
+    host::Host,
+    login::{Plan, Server},
     words::{Label, SessionId},
 };
 use sso_agent_proto::{
     databrickscfg,
     fault::{Fault, Kind},
     profile as wire,
-    session::{Flow as WireFlow, Login, Target as Wanted},
+    session::{Login, Target as Wanted},
 };
 
 use super::{
     databricks,
     file::{ProfileText, Settings},
-    profile::{Identity, Machine, Place, Profile, label_of},
+    plan::{bare, machine_plan, named, planned},
+    profile::{Identity, Place, Profile, label_of},
 };
 use crate::rpc::translate;
 
@@ -251,121 +252,6 @@ impl Known {
         let first = found.next()?.1.clone();
         if found.next().is_none() { Some(first) } else { None }
     }
-}
-
-/// The host and the label that a sign-in names by itself.
-fn named(login: &Login) -> Result<(Host, Label), Fault> {
-    let Some(typed) = login.host.as_ref().or(login.issuer.as_ref()) else {
-        return Err(Fault::new(
-            Kind::UnknownHost,
-            "no host was named",
-            "say where to sign in: `sso login HOST`",
-        ));
-    };
-    let host = translate::host(typed, login.account_id.as_deref())?;
-    let label = match (&login.label, &login.profile) {
-        (Some(label), _) => translate::label(label)?,
-        (None, Some(name)) => label_of(name),
-        (None, None) => Label::default(),
-    };
-    Ok((host, label))
-}
-
-fn bare(host: Host, label: Label) -> Place {
-    Place {
-        host,
-        label,
-        server: Server::default(),
-        client_id: None,
-        scopes: Vec::new(),
-        redirect_port: None,
-        identity: Identity::Person,
-    }
-}
-
-/// What the request says beats what the profile says.
-fn planned(login: Login, place: Place) -> Result<Plan, Fault> {
-    let mut plan = match (&place.identity, login.flow) {
-        (Identity::Token(_), _) => {
-            let hint = "nobody signs in to it: `sso token --profile` gives that token";
-            return Err(Fault::new(Kind::Unsupported, "the profile holds a personal access token", hint));
-        }
-        (Identity::Machine(_), WireFlow::Browser | WireFlow::ClientCredentials)
-            if login.client_id.is_none() =>
-        {
-            machine_plan(&place, place.digest(), &login.variables)?
-        }
-        (_, WireFlow::Device | WireFlow::Paste) => {
-            return Err(Fault::new(
-                Kind::Unsupported,
-                "this version signs in by browser, and by client credentials",
-                "leave `flow` out, or use `sso login --no-browser` on a machine without a browser",
-            ));
-        }
-        (_, WireFlow::ClientCredentials) => person_plan(&place, Flow::ClientCredentials),
-        (_, WireFlow::Browser) => {
-            let port = login.redirect_port.or(place.redirect_port).filter(|port| *port != 0);
-            person_plan(&place, Flow::Browser { port })
-        }
-    };
-    if let Some(label) = &login.label {
-        plan.label = translate::label(label)?;
-    }
-    if let Some(issuer) = &login.issuer {
-        plan.server.issuer = Some(translate::host(issuer, None)?);
-    }
-    if login.provider.as_deref() == Some("entra") && plan.host.cloud() == Some(Cloud::Azure) {
-        plan.server.entra = Some(Entra::Person);
-    } else {
-        plan.server.provider = login.provider.or(plan.server.provider);
-    }
-    plan.server.discovery_url = login.discovery_url.or(plan.server.discovery_url);
-    plan.client_id = login.client_id.or(plan.client_id);
-    plan.client_secret = login.client_secret.or(plan.client_secret);
-    if !login.scopes.is_empty() {
-        plan.scopes = login.scopes;
-    }
-    if let Some(seconds) = login.timeout_s {
-        plan.timeout = translate::seconds(seconds);
-    }
-    Ok(plan)
-}
-
-fn person_plan(place: &Place, flow: Flow) -> Plan {
-    Plan {
-        host: place.host.clone(),
-        label: place.label.clone(),
-        server: place.server.clone(),
-        client_id: place.client_id.clone(),
-        client_secret: None,
-        scopes: place.scopes.clone(),
-        flow,
-        timeout: translate::seconds(translate::LOGIN_TIMEOUT_S),
-        made_from: None,
-    }
-}
-
-fn machine_plan(
-    place: &Place,
-    made_from: String,
-    variables: &BTreeMap<String, SecretString>,
-) -> Result<Plan, Fault> {
-    let own = |name: &str| {
-        std::env::var_os(name).and_then(|value| value.into_string().ok()).map(SecretString::from)
-    };
-    let variable = |name: &str| variables.get(name).cloned().or_else(|| own(name));
-    let (flow, client_secret) = match &place.identity {
-        Identity::Machine(Machine::Secret(secret)) => (Flow::ClientCredentials, Some(secret.clone())),
-        Identity::Machine(Machine::Subject(at)) => {
-            let subject = at.find(variable).map_err(|why| {
-                let hint = "sign in from where it is: `sso login --profile NAME`";
-                Fault::new(Kind::LoginRequired, why, hint)
-            })?;
-            (Flow::TokenExchange(subject), None)
-        }
-        Identity::Person | Identity::Token(_) => (Flow::Browser { port: None }, None),
-    };
-    Ok(Plan { client_secret, made_from: Some(made_from), ..person_plan(place, flow) })
 }
 
 /// Checks one entry of the agent's own file.

@@ -6,6 +6,7 @@
 mod databricks;
 mod file;
 mod known;
+mod plan;
 mod profile;
 mod watch;
 

@@ -173,6 +173,20 @@ fn an_issuer_of_its_own_may_stand_for_the_host() {
 }
 
 #[test]
+fn a_secret_signs_in_by_itself_unless_its_provider_gives_one_to_everybody() {
+    let login = |host: &str| Login {
+        host: Some(host.into()),
+        client_id: Some("c".into()),
+        client_secret: Some("s".into()),
+        flow: session::Flow::ClientCredentials,
+        ..Login::default()
+    };
+    let files = Written::new("", "");
+    assert!(matches!(files.plan(login("sso.example.com")).flow, Flow::ClientCredentials));
+    assert!(matches!(files.plan(login("github.com")).flow, Flow::Browser { .. }));
+}
+
+#[test]
 fn a_file_that_cannot_be_used_changes_nothing_and_is_named() {
     let files = Written::new(TWO, "");
     let bad: [&[u8]; 4] = [b"\xff\xfe\0binary", b"no section = 1\n", b"[a]\n[a]\n", &vec![b'#'; 2 << 20]];
@@ -222,5 +236,4 @@ fn a_secret_of_a_file_does_not_show() {
     let list = files.config.known().list(|_| None);
     let json = serde_json::to_string(&list).unwrap();
     assert!(!json.contains("CANARY") && json.contains("azure-cli is not served"), "{json}");
-    let _: session::Target = session::Target::default();
 }

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use sso_agent_core::{
     agent::{Agent, Answer, Target, Which},
-    refusal::Refusal,
+    refusal::{OAuthError, Refusal},
     time::Now,
     words::{Label, Need, SessionId},
 };
@@ -129,16 +129,26 @@ impl Service {
         };
         Ok(match scopes::compare(&ask.scopes, &granted) {
             Wish::All => self.handle.token(Target::Session(session), need, wait).await,
-            Wish::Fewer(scopes) => self.handle.narrow(session, scopes, need, wait).await,
+            Wish::Fewer(scopes) => {
+                let answer = self.handle.narrow(session, scopes, need, wait).await;
+                if let Answer::Refused(Refusal::LoginRequired { why, said, .. }) = &answer {
+                    return Err(without_scopes(why, said.as_ref()));
+                }
+                answer
+            }
             Wish::Missing(scope) => return Err(not_granted(&scope)),
         })
     }
 }
 
 fn not_granted(scope: &str) -> RpcError {
-    let message = format!("the session does not have the scope {scope:.80?}");
-    let hint = "sign in with it: sso login HOST --scope SCOPE";
-    Fault::new(Kind::LoginRequired, message, hint).into()
+    without_scopes(&format!("the session does not have the scope {scope:.80?}"), None)
+}
+
+/// A sign-in may bring what the session has not; another label keeps the session as it is.
+fn without_scopes(why: &str, said: Option<&OAuthError>) -> RpcError {
+    let hint = "sign in for them: sso login HOST --scope SCOPE --as LABEL";
+    translate::said_by(Fault::new(Kind::LoginRequired, why, hint), said).into()
 }
 
 /// Whether it was not clear which session is meant.

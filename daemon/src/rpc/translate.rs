@@ -125,7 +125,8 @@ pub(crate) fn fault(refusal: &Refusal) -> Fault {
     }
 }
 
-fn said_by(mut fault: Fault, said: Option<&OAuthError>) -> Fault {
+/// With what the issuer said.
+pub(crate) fn said_by(mut fault: Fault, said: Option<&OAuthError>) -> Fault {
     fault.data.oauth_error = said.map(|said| said.error.clone());
     fault.data.oauth_error_description = said.and_then(|said| said.description.clone());
     fault

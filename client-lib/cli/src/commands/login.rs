@@ -33,6 +33,7 @@ pub(super) fn run(args: args::Login, output: &Output) -> Result<(), Failure> {
     if which.host.is_none() && which.profile.is_none() && args.issuer.is_none() {
         return Err(Failure::usage("no host is named", "say where: `sso login HOST`"));
     }
+    let by_browser = args.no_browser || args.port.is_some();
     let secret = if args.client_secret_stdin { Some(client_secret(output)?) } else { None };
     let login = Login {
         host: which.host,
@@ -40,7 +41,7 @@ pub(super) fn run(args: args::Login, output: &Output) -> Result<(), Failure> {
         label: which.label,
         account_id: which.account_id,
         client_id: args.client_id,
-        flow: if secret.is_some() { Flow::ClientCredentials } else { Flow::Browser },
+        flow: if secret.is_some() && !by_browser { Flow::ClientCredentials } else { Flow::Browser },
         client_secret: secret,
         scopes: args.scopes,
         redirect_port: args.port,

@@ -1,4 +1,8 @@
 use super::*;
+use crate::{
+    host::Host,
+    words::{Label, SessionId},
+};
 
 fn at(s: u64) -> Now {
     Now { steady: Duration::from_secs(s), wall: Duration::from_secs(1_000_000 + s) }
