@@ -1,6 +1,8 @@
 //! An agent that answers what it is told to, and the programs that ask it.
 #![allow(dead_code, reason = "each file of tests uses its part of it")]
 
+pub(crate) mod bench;
+
 use std::{
     fs::{self, Permissions},
     io::{BufRead as _, BufReader, Write as _},
