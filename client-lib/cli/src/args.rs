@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::engine::ArgValueCompleter;
 
-use crate::{complete, exit, output::Output};
+use crate::{complete, exit, marker, output::Output};
 
 /// Signs in once per host; from then on any tool gets a fresh token from the agent.
 #[derive(Debug, Parser)]
@@ -41,6 +41,9 @@ pub(crate) enum Command {
     /// Start, stop, install and watch the agent
     #[command(subcommand)]
     Agent(Agent),
+    /// Put the stand-in for the Databricks CLI in place, so that SDKs get their tokens from the agent
+    #[command(subcommand)]
+    Shim(Shim),
     /// Check all that a sign-in and a token need, and say what to do about each finding
     Doctor,
     /// See it all at work on this machine, without an account
@@ -237,6 +240,31 @@ pub(crate) enum Agent {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Shim {
+    /// Copy the stand-in into a folder, where programs find it as `databricks`
+    Install {
+        /// Where to: a folder of PATH, before the one with the Databricks CLI
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+        /// What to call it there
+        #[arg(long = "as", value_name = "NAME", default_value = marker::NAME, value_parser = file_name)]
+        name: String,
+        /// Replace whatever program is there
+        #[arg(long)]
+        force: bool,
+    },
+    /// Take the stand-in away
+    Remove {
+        /// Where from [default: all folders of PATH]
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        folder: Option<PathBuf>,
+        /// What it is called there
+        #[arg(long = "as", value_name = "NAME", default_value = marker::NAME, value_parser = file_name)]
+        name: String,
+    },
+}
+
 #[cfg(feature = "demo")]
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
@@ -286,6 +314,13 @@ fn variable(text: &str) -> Result<String, String> {
         return Err("that cannot be the name of a variable".to_owned());
     }
     Ok(text.to_owned())
+}
+
+fn file_name(text: &str) -> Result<String, String> {
+    match PathBuf::from(text).file_name() {
+        Some(name) if name == text => Ok(text.to_owned()),
+        _ => Err("that cannot be the name of a file".to_owned()),
+    }
 }
 
 #[cfg(test)]

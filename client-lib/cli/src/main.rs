@@ -8,6 +8,7 @@ mod browser;
 mod commands;
 mod complete;
 mod exit;
+mod marker;
 mod output;
 
 use std::process::ExitCode;

@@ -8,6 +8,7 @@ mod machine;
 mod network;
 mod places;
 mod sessions;
+mod stand_in;
 mod units;
 
 use anstyle::{AnsiColor, Style};
@@ -83,6 +84,7 @@ fn examine() -> Vec<Finding> {
     }
     findings.push(machine::proxy(var));
     findings.push(machine::browser(var));
+    findings.push(stand_in::check());
     findings.extend(units::check(program.as_deref()));
     findings
 }

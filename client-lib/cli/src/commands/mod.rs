@@ -9,6 +9,7 @@ mod login;
 mod logout;
 mod metadata;
 mod pages;
+mod shim;
 mod status;
 mod time;
 mod token;
@@ -30,6 +31,7 @@ pub(crate) fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Env(args) => metadata::env(args, output),
         Command::MetadataUrl(args) => metadata::url(args, output),
         Command::Agent(command) => agent::run(command, output),
+        Command::Shim(command) => shim::run(command, output),
         Command::Doctor => doctor::run(output),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args, output),

@@ -51,29 +51,13 @@ fn becoming(command: &mut Command) -> std::io::Error {
 
 /// The first `databricks` on `PATH` that is none of ours.
 fn real() -> Option<PathBuf> {
-    let name = format!("databricks{}", env::consts::EXE_SUFFIX);
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join(&name))
-        .find(|file| is_program(file) && !is_ours(file))
+    marker::on_path(marker::NAME).find(|file| !is_ours(file))
 }
 
 fn is_ours(file: &Path) -> bool {
     let canonical = |path: &Path| fs::canonicalize(path).ok();
     let own = env::current_exe().ok().and_then(|own| canonical(&own));
     own.is_some() && own == canonical(file) || marker::is_stand_in(file).unwrap_or(false)
-}
-
-#[cfg(unix)]
-fn is_program(file: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_program(file: &Path) -> bool {
-    fs::metadata(file).is_ok_and(|found| found.is_file())
 }
 
 /// Without the real CLI there is help for what there is.

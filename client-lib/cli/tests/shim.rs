@@ -1,0 +1,126 @@
+//! `sso shim`: the stand-in in place, as SDKs want it, and away again.
+#![cfg(unix)]
+
+mod common;
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use common::{Fake, Ran};
+use serde_json::{Value, json};
+
+fn sso(fake: &Fake, args: &[&str], path: &str) -> Ran {
+    Ran::from(fake.sso(args).env("PATH", path).output().expect("sso runs"))
+}
+
+fn folder(fake: &Fake) -> (PathBuf, String) {
+    let folder = fake.folder.path().join("bin");
+    let path = format!("{}:/usr/bin:/bin", folder.display());
+    (folder, path)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("text")
+}
+
+#[test]
+fn what_is_installed_is_what_sdks_take_for_the_cli() {
+    let fake = Fake::well();
+    let (folder, path) = folder(&fake);
+    let ran = sso(&fake, &["shim", "install", text(&folder)], &path);
+    assert!(
+        ran.stdout.starts_with("Installed the stand-in for the Databricks CLI as ") && ran.code == Some(0),
+        "{ran:?}"
+    );
+    assert!(ran.stdout.ends_with("SDKs find it on PATH; `sso doctor` says what they find\n"), "{ran:?}");
+    let file = folder.join("databricks");
+    let found = fs::symlink_metadata(&file).expect("a file");
+    assert!(found.is_file() && found.len() >= 1024 * 1024 && found.permissions().mode() & 0o777 == 0o755);
+    let output = Command::new(&file).arg("version").output().expect("it runs");
+    assert_eq!(
+        (output.stdout.as_slice(), output.stderr.as_slice()),
+        (&b"Databricks CLI v1.13.0\n"[..], &b""[..])
+    );
+}
+
+/// However small a release is made, zeros behind it must not keep it from running.
+#[test]
+fn a_program_with_zeros_behind_it_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("databricks");
+    fs::copy(env!("CARGO_BIN_EXE_sso-databricks"), &file).expect("a copy");
+    let padded = fs::metadata(&file).expect("a file").len() + 1024 * 1024;
+    fs::OpenOptions::new().write(true).open(&file).and_then(|file| file.set_len(padded)).expect("our file");
+    let output = Command::new(&file).arg("version").output().expect("it runs");
+    assert_eq!(output.stdout, b"Databricks CLI v1.13.0\n");
+}
+
+#[test]
+fn where_path_does_not_lead_there_it_is_said_what_does() {
+    let fake = Fake::well();
+    let (folder, path) = folder(&fake);
+    let ran = sso(&fake, &["shim", "install", text(&folder)], "/usr/bin:/bin");
+    let file = folder.join("databricks");
+    assert!(ran.stdout.contains("is not on PATH"), "{ran:?}");
+    assert!(ran.stdout.contains(&format!("export PATH={}:$PATH\n", folder.display())), "{ran:?}");
+    assert!(ran.stdout.ends_with(&format!("export DATABRICKS_CLI_PATH={}\n", file.display())), "{ran:?}");
+    let first = fake.folder.path().join("first");
+    fs::create_dir(&first).expect("a folder");
+    let real = first.join("databricks");
+    fs::rename(fake.script("echo 'Databricks CLI v9.9.9'"), &real).expect("a script");
+    let ran =
+        sso(&fake, &["shim", "install", text(&folder), "--json"], &format!("{}:{path}", first.display()));
+    let size = fs::metadata(&file).expect("a file").len();
+    let told: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(told, json!({"installed": file, "size": size, "on_path": true, "hidden_by": real}));
+    let doctor = sso(&fake, &["doctor"], &format!("{}:{path}", first.display())).stdout;
+    assert!(doctor.contains("(Databricks CLI v9.9.9) comes before the stand-in"), "{doctor}");
+    let doctor = sso(&fake, &["doctor"], &format!("{path}:{}", first.display())).stdout;
+    let ours = format!("(v1.13.0 (stand-in of sso-agent {}))", env!("CARGO_PKG_VERSION"));
+    assert!(
+        doctor.contains(&ours) && doctor.contains("all else goes to") && doctor.contains("v9.9.9"),
+        "{doctor}"
+    );
+}
+
+#[test]
+fn another_program_is_not_replaced_unless_that_is_wanted() {
+    let fake = Fake::well();
+    let (folder, path) = folder(&fake);
+    fs::create_dir(&folder).expect("a folder");
+    let file = folder.join("databricks");
+    fs::write(&file, "somebody's").expect("a file");
+    for command in [&["shim", "install", text(&folder)][..], &["shim", "remove", text(&folder)]] {
+        let ran = sso(&fake, command, &path);
+        assert!(
+            ran.code == Some(1) && ran.stderr.contains("is not the stand-in")
+                || ran.stderr.contains("and is not the stand-in"),
+            "{ran:?}"
+        );
+        assert_eq!(fs::read(&file).expect("a file"), b"somebody's");
+    }
+    assert_eq!(sso(&fake, &["shim", "install", text(&folder), "--force"], &path).code, Some(0));
+    assert_eq!(sso(&fake, &["shim", "install", text(&folder)], &path).code, Some(0), "ours is replaced");
+}
+
+#[test]
+fn what_was_installed_is_removed_and_nothing_else() {
+    let fake = Fake::well();
+    let (folder, path) = folder(&fake);
+    sso(&fake, &["shim", "install", text(&folder), "--as", "dbx"], &path);
+    sso(&fake, &["shim", "install", text(&folder)], &path);
+    fs::write(folder.join("other"), "").expect("a file");
+    let file = folder.join("databricks");
+    assert_eq!(sso(&fake, &["shim", "remove"], &path).stdout, format!("Removed {}\n", file.display()));
+    assert_eq!(sso(&fake, &["shim", "remove"], &path).stdout, "There was no stand-in\n");
+    let ran = sso(&fake, &["shim", "remove", text(&folder), "--as", "dbx", "--json"], &path);
+    assert_eq!(
+        serde_json::from_str::<Value>(&ran.stdout).expect("JSON"),
+        json!({"removed": [folder.join("dbx")]})
+    );
+    assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1);
+}
