@@ -5,13 +5,15 @@
 
 use rustix::process::Signal;
 use serde_json::json;
+use sso_agent::demo::{Consent, Issuer, Options, follow};
 use sso_agent_tests::rpc::Connection;
 use sso_agent_tests::{Agent, Finished, Sandbox, need, parts};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// `nobody` on every system.
 const STRANGER: &str = "65534";
@@ -41,6 +43,31 @@ fn a_second_user_cannot_connect_even_through_an_open_folder() {
     open(&sandbox.socket_folder(), 0o700);
     open(&sandbox.socket(), 0o600);
     assert!(info(&sandbox)["pid"] == agent.pid(), "its own user is served as before");
+}
+
+#[test]
+fn a_second_user_cannot_answer_for_the_browser() {
+    let test = "a second user at the redirect";
+    let curl = need!(test, parts::system("curl"), "curl is missing");
+    need!(test, parts::is_root().then_some(()), "only root can become somebody else");
+    let sandbox = Sandbox::new();
+    let issuer = Issuer::start_in_thread(Options { consent: Consent::Auto, ..Options::default() }).unwrap();
+    let _agent = Agent::start(&sandbox);
+    let mut login = sandbox.sso_command();
+    login.args(["login", "--no-browser", &issuer.url()]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut login = login.spawn().unwrap();
+    let told = BufReader::new(login.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let url = told.map(|line| line.trim().to_owned()).find(|line| line.starts_with("http://")).unwrap();
+
+    let ids = [format!("--reuid={STRANGER}"), format!("--regid={STRANGER}"), "--clear-groups".to_owned()];
+    let mut stranger = Command::new("setpriv");
+    stranger.args(ids).arg(curl).args(["--silent", "--include", "--max-time", "20", &url]);
+    let refused = Finished::of(&mut stranger);
+    assert_eq!(refused.stdout, "", "not even where it leads: {refused:?}");
+    assert!(sandbox.logs().contains(STRANGER), "it notes who came");
+
+    follow(&url).unwrap();
+    assert!(login.wait().unwrap().success(), "the link was not used up");
 }
 
 #[test]

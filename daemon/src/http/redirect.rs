@@ -1,7 +1,8 @@
 //! The loopback listener that a browser is sent back to (RFC 8252, 7.3), while a sign-in waits.
 //!
-//! Anybody on the machine and any web page can send requests here. Only one path, one method and one
-//! state have an effect, once; all else gets a page that says nothing. The address that carries the
+//! Another user of the machine is not listened to, where the kernel says who somebody is. But any web
+//! page and any program of this user can send requests here: only one path, one method and one state
+//! have an effect, once; all else gets a page that says nothing. The address that carries the
 //! code is answered by a redirect to one that does not, so that no code stays in a browser's history.
 
 use std::{
@@ -30,6 +31,7 @@ use super::{
     links::{Followed, Links, START},
     pages::{self, Page},
 };
+use crate::peer;
 
 #[cfg(test)]
 mod tests;
@@ -168,6 +170,9 @@ async fn accept(socket: TcpListener, site: Arc<Site>) {
 }
 
 async fn connection(stream: TcpStream, site: Arc<Site>) {
+    if !peer::may_be_ours(&stream).await {
+        return;
+    }
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         let site = site.clone();
         async move { Ok::<_, Infallible>(site.answer(request.method(), request.uri(), request.headers()).await) }

@@ -8,6 +8,8 @@ mod table;
 
 use std::{io, net::SocketAddr};
 
+use tokio::net::TcpStream;
+
 /// The user whose socket is bound to `peer` and connected to `local`, which is our end; `None` when
 /// there is no such socket on this machine, or its process has closed it.
 ///
@@ -29,30 +31,51 @@ pub(crate) async fn owner_of(_: SocketAddr, _: SocketAddr) -> io::Result<Option<
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// The user at the other end of a connection; see [`owner_of`].
+async fn owner(stream: &TcpStream) -> io::Result<Option<u32>> {
+    owner_of(stream.local_addr()?, stream.peer_addr()?).await
+}
+
 /// Whether the kernel says that a connection comes from our own user; no when it does not say.
-#[cfg(unix)]
-pub(crate) async fn is_ours(stream: &tokio::net::TcpStream) -> bool {
-    let asked = match (stream.local_addr(), stream.peer_addr()) {
-        (Ok(local), Ok(peer)) => owner_of(local, peer).await,
-        (Err(error), _) | (_, Err(error)) => Err(error),
+pub(crate) async fn is_ours(stream: &TcpStream) -> bool {
+    let owner = owner(stream).await;
+    let ours = matches!(owner, Ok(Some(uid)) if uid == rustix::process::geteuid().as_raw());
+    if !ours {
+        refused(&owner);
+    }
+    ours
+}
+
+/// Whether a connection may come from our own user's browser.
+///
+/// The superuser's may: where a browser is elsewhere, as on the Windows around a WSL or in front of a
+/// container, what passes it on is often the superuser, who could do anything anyway. Where nobody can
+/// say, others have to tell the right one from a wrong one.
+pub(crate) async fn may_be_ours(stream: &TcpStream) -> bool {
+    const SUPERUSER: u32 = 0;
+    let owner = owner(stream).await;
+    let may = match owner {
+        Ok(Some(uid)) => uid == rustix::process::geteuid().as_raw() || uid == SUPERUSER,
+        Ok(None) => false,
+        Err(_) => true,
     };
-    match asked {
-        Ok(Some(uid)) if uid == rustix::process::geteuid().as_raw() => true,
-        Ok(uid) => {
-            tracing::warn!(peer.uid = uid, "refused a connection of another user");
-            false
-        }
-        Err(error) => {
-            tracing::warn!(%error, "refused a connection whose user is not known");
-            false
-        }
+    if !may {
+        refused(&owner);
+    }
+    may
+}
+
+fn refused(owner: &io::Result<Option<u32>>) {
+    match owner {
+        Ok(uid) => tracing::warn!(peer.uid = uid, "refused a connection of another user"),
+        Err(error) => tracing::warn!(%error, "refused a connection whose user is not known"),
     }
 }
 
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::TcpListener;
 
     use super::*;
 
@@ -65,7 +88,7 @@ mod tests {
     #[tokio::test]
     async fn our_own_connections_are_ours() {
         let (server, _client) = pair("127.0.0.1").await;
-        assert!(is_ours(&server).await);
+        assert!(is_ours(&server).await && may_be_ours(&server).await);
     }
 
     #[tokio::test]
@@ -74,6 +97,7 @@ mod tests {
         let (local, peer) = (server.local_addr().unwrap(), server.peer_addr().unwrap());
         drop(client);
         assert_eq!(owner_of(local, peer).await.unwrap(), None);
+        assert!(!is_ours(&server).await && !may_be_ours(&server).await);
     }
 
     #[tokio::test]
