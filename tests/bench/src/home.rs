@@ -35,6 +35,10 @@ impl Home {
         self.0.path().join("run/s")
     }
 
+    pub(crate) fn http_socket(&self) -> PathBuf {
+        self.0.path().join("run/http.sock")
+    }
+
     pub(crate) fn state(&self) -> PathBuf {
         self.0.path().join("state")
     }
@@ -63,7 +67,16 @@ impl Home {
 
     /// An echo server that answers with so many bytes.
     pub(crate) fn echo(&self, program: &Path, length: usize) -> Result<Server> {
-        let socket = self.0.path().join("run/e");
+        self.floor(program, "run/e", length)
+    }
+
+    /// An HTTP server that answers with so many bytes.
+    pub(crate) fn hyper(&self, program: &Path, length: usize) -> Result<Server> {
+        self.floor(program, "run/h", length)
+    }
+
+    fn floor(&self, program: &Path, socket: &str, length: usize) -> Result<Server> {
+        let socket = self.0.path().join(socket);
         let _ = fs::remove_file(&socket);
         let mut command = self.command(program);
         command.arg(&socket).arg(length.to_string());

@@ -33,6 +33,20 @@ pub(crate) fn token_get(host: &str, more: &Value) -> Vec<u8> {
     format!("{request}\n").into_bytes()
 }
 
+/// The same over HTTP.
+pub(crate) fn http_get(host: &str) -> Vec<u8> {
+    format!("GET /v1/token.get?host={host} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n").into_bytes()
+}
+
+/// Asks once over HTTP: how long the body of the answer is.
+pub(crate) fn length_of_body(socket: &Path, request: &[u8]) -> Result<usize> {
+    let mut reply = vec![0; 64 * 1024];
+    let length = exchange(&mut UnixStream::connect(socket)?, request, &mut reply)?;
+    ensure!(is_granted(&reply[..length]), "there is no token");
+    let head = head_of(&reply[..length]).ok_or_else(|| anyhow::anyhow!("that is no HTTP"))?;
+    Ok(length - head)
+}
+
 /// Asks once, and reads the answer.
 pub(crate) fn ask(socket: &Path, request: &[u8]) -> Result<Value> {
     let mut stream = UnixStream::connect(socket)?;
@@ -51,7 +65,7 @@ pub(crate) fn token(reply: &Value) -> Result<&str> {
 fn exchange(stream: &mut UnixStream, request: &[u8], reply: &mut [u8]) -> io::Result<usize> {
     stream.write_all(request)?;
     let mut length = 0;
-    while !reply[..length].ends_with(b"\n") {
+    while !is_whole(&reply[..length]) {
         match stream.read(&mut reply[length..])? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             read => length += read,
@@ -86,8 +100,29 @@ pub(crate) fn in_turn(
     Ok(p50_p99(took))
 }
 
+/// A line, or a head and as many bytes as it says.
+fn is_whole(reply: &[u8]) -> bool {
+    if !reply.starts_with(b"HTTP/") {
+        return reply.ends_with(b"\n");
+    }
+    let Some(head) = head_of(reply) else { return false };
+    let name = b"content-length: ";
+    let value =
+        reply[..head].windows(name.len()).position(|part| part == name).map(|at| &reply[at + name.len()..]);
+    let digits = value.into_iter().flatten().take_while(|byte| byte.is_ascii_digit());
+    reply.len() - head >= digits.fold(0, |length, digit| 10 * length + usize::from(digit - b'0'))
+}
+
+/// The length of the head of an HTTP message.
+fn head_of(reply: &[u8]) -> Option<usize> {
+    reply.windows(4).position(|part| part == b"\r\n\r\n").map(|at| at + 4)
+}
+
 /// Errors are short, tokens are not.
 fn is_granted(reply: &[u8]) -> bool {
+    if reply.starts_with(b"HTTP/") {
+        return reply.starts_with(b"HTTP/1.1 200 ");
+    }
     let head = &reply[..reply.len().min(64)];
     head.windows(8).any(|word| word == b"\"result\"")
 }
@@ -129,15 +164,15 @@ async fn ask_until(
             stream = tokio::net::UnixStream::connect(&socket).await?;
         }
         stream.write_all(&request).await?;
-        read_line(&mut stream, &mut reply).await?;
+        read_reply(&mut stream, &mut reply).await?;
         answered += 1;
     }
     Ok(answered)
 }
 
-async fn read_line(stream: &mut tokio::net::UnixStream, reply: &mut [u8]) -> io::Result<usize> {
+async fn read_reply(stream: &mut tokio::net::UnixStream, reply: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
-    while !reply[..length].ends_with(b"\n") {
+    while !is_whole(&reply[..length]) {
         match stream.read(&mut reply[length..]).await? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             read => length += read,
@@ -173,7 +208,7 @@ pub(crate) fn at_once(
             let mut stream = tokio::net::UnixStream::from_std(client)?;
             waiting.spawn(async move {
                 let mut reply = vec![0; 8 * 1024];
-                let length = read_line(&mut stream, &mut reply).await?;
+                let length = read_reply(&mut stream, &mut reply).await?;
                 io::Result::Ok((is_granted(&reply[..length]), start.elapsed()))
             });
         }

@@ -26,6 +26,7 @@ pub(crate) struct Plan {
 pub(crate) struct Programs {
     pub(crate) agent: PathBuf,
     pub(crate) echo: PathBuf,
+    pub(crate) hyper: PathBuf,
     pub(crate) sso: PathBuf,
     pub(crate) clap: PathBuf,
     /// The stand-in for the Databricks CLI.
@@ -49,6 +50,7 @@ impl Plan {
                 "--only" => plan.only.push(value()?),
                 "--agent" => plan.programs.agent = value()?.into(),
                 "--echo" => plan.programs.echo = value()?.into(),
+                "--hyper" => plan.programs.hyper = value()?.into(),
                 "--sso" => plan.programs.sso = value()?.into(),
                 "--clap" => plan.programs.clap = value()?.into(),
                 "--databricks" => plan.programs.databricks = value()?.into(),

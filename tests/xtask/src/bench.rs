@@ -23,6 +23,7 @@ pub fn run(args: &[String]) -> Result<()> {
     bench.arg("--agent").arg(built.join("sso-agent")).arg("--sso").arg(built.join("sso"));
     bench.arg("--echo").arg(built.join("sso-bench-echo")).arg("--clap").arg(built.join("sso-bench-clap"));
     bench.arg("--databricks").arg(built.join("sso-databricks"));
+    bench.arg("--hyper").arg(built.join("sso-bench-hyper"));
     match build_static(&workspace) {
         Ok(built) => {
             bench.arg("--sso-static").arg(built.join("sso"));

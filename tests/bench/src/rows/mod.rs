@@ -1,6 +1,7 @@
 //! What is measured, row by row.
 
 mod herd;
+mod http;
 mod latency;
 mod memory;
 mod peers;
@@ -28,6 +29,7 @@ const ROWS: &[(&str, Row)] = &[
     ("stand-in", process::measure_stand_in),
     ("latency", latency::measure),
     ("throughput", throughput::measure),
+    ("http", http::measure),
     ("peers", peers::measure),
     ("herd", herd::measure),
     ("start", start::measure),
