@@ -191,6 +191,26 @@ fn programs_are_told_where_to_get_tokens() {
     assert!(!child.stdout.contains(&desk.token()));
 }
 
+#[test]
+fn the_python_sdk_gets_its_tokens_there() {
+    let python = need!("the SDK", parts::fetched("venv"), "the Databricks SDK is missing").join("bin/python");
+    let (desk, _agent) = Desk::new(Duration::from_secs(3600));
+    let script = parts::source().join("tests/databricks-sdk/list_clusters.py");
+    let mut exec = desk.sandbox.sso_command();
+    exec.args(["exec", &desk.host, "--metadata", "--"]).arg(&python).arg(&script);
+    // Each alone would be a second way to authenticate.
+    exec.env("DATABRICKS_TOKEN", "stale")
+        .env("DATABRICKS_CLIENT_ID", "c")
+        .env("DATABRICKS_CLIENT_SECRET", "s");
+    let listed = Finished::of(&mut exec);
+    assert!(listed.ok().starts_with("ada@example.com metadata-service\n"), "{listed:?}");
+
+    let eval =
+        format!("eval \"$({} env {})\" && exec \"$0\" \"$1\"", parts::program("sso").display(), desk.host);
+    let mut shell = desk.sandbox.command("sh");
+    assert_eq!(Finished::of(shell.args(["-c", &eval]).arg(&python).arg(&script)).ok(), listed.ok());
+}
+
 fn error(answer: &Answer) -> Value {
     serde_json::from_str::<Value>(&answer.body).unwrap()["error"].take()
 }

@@ -8,7 +8,7 @@ use sso_agent_proto::{
     token::TokenGet,
 };
 
-use super::answer;
+use super::{answer, metrics::Door};
 use crate::rpc::service::{Line, Service};
 
 /// What stands around the result in the reply to a request whose id is null.
@@ -52,7 +52,7 @@ pub(crate) async fn ask(service: &Service, call: Call) -> Result<Reply, RpcError
 }
 
 /// Gets a token, and counts it for the door that it leaves by.
-pub(crate) async fn token(service: &Service, wish: TokenGet, door: &'static str) -> Result<Reply, RpcError> {
+pub(crate) async fn token(service: &Service, wish: TokenGet, door: Door) -> Result<Reply, RpcError> {
     let reply = ask(service, Call::TokenGet(wish)).await?;
     service.handle.tally().token(door);
     Ok(reply)

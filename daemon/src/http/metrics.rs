@@ -11,10 +11,52 @@ use sso_agent_proto::{events::EventKind, session::State};
 
 type Labels = [(&'static str, &'static str); 1];
 
-/// Doors that tokens leave by.
-pub(crate) const RPC: &str = "rpc";
-pub(crate) const HTTP: &str = "http";
-pub(crate) const METADATA: &str = "metadata";
+/// What tokens leave by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// JSON-RPC on the socket.
+    Rpc,
+    /// `http.sock`.
+    Http,
+    /// The metadata service.
+    Metadata,
+}
+
+impl Door {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rpc => "rpc",
+            Self::Http => "http",
+            Self::Metadata => "metadata",
+        }
+    }
+}
+
+/// One of something for each door.
+#[derive(Debug)]
+struct Doors<T> {
+    rpc: T,
+    http: T,
+    metadata: T,
+}
+
+impl<T> Doors<T> {
+    fn of(make: impl Fn(Door) -> T) -> Self {
+        Self { rpc: make(Door::Rpc), http: make(Door::Http), metadata: make(Door::Metadata) }
+    }
+
+    fn at(&self, door: Door) -> &T {
+        match door {
+            Door::Rpc => &self.rpc,
+            Door::Http => &self.http,
+            Door::Metadata => &self.metadata,
+        }
+    }
+}
+
+fn labels(door: Door, status: StatusCode) -> [(&'static str, String); 2] {
+    [("door", door.name().to_owned()), ("status", status.as_str().to_owned())]
+}
 
 const STATES: [State; 4] = [State::Active, State::Refreshing, State::Retrying, State::LoginRequired];
 
@@ -22,10 +64,11 @@ const STATES: [State; 4] = [State::Active, State::Refreshing, State::Retrying, S
 #[derive(Debug)]
 pub(crate) struct Tally {
     registry: Registry,
-    rpc_tokens: Counter,
-    tokens: Family<Labels, Counter>,
-    renewals: Family<Labels, Counter>,
+    tokens: Doors<Counter>,
+    /// Requests that were answered with 200, of which there are many.
+    served: Doors<Counter>,
     requests: Family<[(&'static str, String); 2], Counter>,
+    renewals: Family<Labels, Counter>,
     sessions: Family<Labels, Gauge>,
     started: Gauge,
 }
@@ -43,34 +86,32 @@ impl Default for Tally {
         registry.register("http_requests", "Requests over HTTP, by door and status", requests.clone());
         registry.register("sessions", "Sessions, by state", sessions.clone());
         registry.register("start_time_seconds", "When the agent started, since 1970", started.clone());
-        // A counter that is not there yet looks like one that is gone.
-        let rpc_tokens = tokens.get_or_create(&[("door", RPC)]).clone();
-        for door in [HTTP, METADATA] {
-            drop(tokens.get_or_create(&[("door", door)]));
-        }
+        // A counter that is not there yet looks like one that is gone; and these need no look-up.
+        let tokens = Doors::of(|door| tokens.get_or_create(&[("door", door.name())]).clone());
+        let served = Doors::of(|door| match door {
+            Door::Http | Door::Metadata => requests.get_or_create(&labels(door, StatusCode::OK)).clone(),
+            Door::Rpc => Counter::default(),
+        });
         for outcome in ["renewed", "retrying", "login_required"] {
             drop(renewals.get_or_create(&[("outcome", outcome)]));
         }
-        Self { registry, rpc_tokens, tokens, renewals, requests, sessions, started }
+        Self { registry, tokens, served, requests, renewals, sessions, started }
     }
 }
 
 impl Tally {
     /// A token went out.
-    pub(crate) fn token(&self, door: &'static str) {
-        if door == RPC {
-            // The fast path: no look-up.
-            self.rpc_tokens.inc();
-        } else {
-            self.tokens.get_or_create(&[("door", door)]).inc();
-        }
+    pub(crate) fn token(&self, door: Door) {
+        self.tokens.at(door).inc();
     }
 
     /// A request was answered.
-    pub(crate) fn request(&self, door: &'static str, status: StatusCode) {
-        self.requests
-            .get_or_create(&[("door", door.to_owned()), ("status", status.as_str().to_owned())])
-            .inc();
+    pub(crate) fn request(&self, door: Door, status: StatusCode) {
+        if status == StatusCode::OK {
+            self.served.at(door).inc();
+        } else {
+            self.requests.get_or_create(&labels(door, status)).inc();
+        }
     }
 
     /// Something happened.
@@ -110,10 +151,10 @@ mod tests {
     #[test]
     fn what_was_counted_can_be_read() {
         let tally = Tally::default();
-        tally.token(RPC);
-        tally.token(HTTP);
-        tally.token(HTTP);
-        tally.request(METADATA, StatusCode::NOT_FOUND);
+        tally.token(Door::Rpc);
+        tally.token(Door::Http);
+        tally.token(Door::Http);
+        tally.request(Door::Metadata, StatusCode::NOT_FOUND);
         tally.event(EventKind::TokenRefreshed);
         tally.event(EventKind::SessionAdded);
         let text = tally.text(1_700_000_000, &[State::Active, State::Active]);

@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     answer::{self, Body},
-    ask, events, login, metrics, query,
+    ask, events, login,
+    metrics::Door,
+    query,
     server::{self, Site},
 };
 use crate::rpc::service::Shared;
@@ -63,14 +65,14 @@ impl Site for Api {
     }
 
     fn answered(&self, status: StatusCode) {
-        self.service.handle.tally().request(metrics::HTTP, status);
+        self.service.handle.tally().request(Door::Http, status);
     }
 }
 
 impl Api {
     async fn token(&self, query: &str) -> Response<Body> {
         match query::token_get(query) {
-            Ok(wish) => said(ask::token(&self.service, wish, metrics::HTTP).await),
+            Ok(wish) => said(ask::token(&self.service, wish, Door::Http).await),
             Err(error) => answer::refused(error),
         }
     }
@@ -87,7 +89,7 @@ impl Api {
             Err(error) => answer::refused(error),
             Ok(Call::SessionLogin(login)) => login::tell(&self.service, login),
             Ok(Call::EventsSubscribe(wish)) => events::tell(&self.service, wish, self.stop.clone()),
-            Ok(Call::TokenGet(wish)) => said(ask::token(&self.service, wish, metrics::HTTP).await),
+            Ok(Call::TokenGet(wish)) => said(ask::token(&self.service, wish, Door::Http).await),
             Ok(
                 call @ (Call::AgentInfo
                 | Call::AgentReload

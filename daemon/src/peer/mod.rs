@@ -20,7 +20,10 @@ use tokio::net::TcpStream;
 /// `/proc/self/net` cannot be read, as where `/proc` is not mounted.
 #[cfg(target_os = "linux")]
 pub(crate) async fn owner_of(local: SocketAddr, peer: SocketAddr) -> io::Result<Option<u32>> {
-    // The table may be long, and the kernel takes its time to print it.
+    // The table may be long, and the kernel takes its time to print it. Whoever connects again and again
+    // must not keep all threads busy that wait for disks.
+    static LOOKS: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(4);
+    let _look = LOOKS.acquire().await.map_err(io::Error::other)?;
     tokio::task::spawn_blocking(move || table::owner_of(local, peer)).await.map_err(io::Error::other)?
 }
 

@@ -25,7 +25,7 @@ use super::{
     service::{Line, Shared, line},
     translate,
 };
-use crate::{handle::LoginNews, http::metrics::RPC};
+use crate::{handle::LoginNews, http::metrics::Door};
 
 #[cfg(test)]
 mod tests;
@@ -198,7 +198,7 @@ fn read(request: &[u8], service: &Shared) -> Option<Read> {
     };
     match service.at_once(&id, &call) {
         Some(reply) => {
-            service.handle.tally().token(RPC);
+            service.handle.tally().token(Door::Rpc);
             Some(Read::Done(reply))
         }
         None => Some(Read::Later(id, Box::new(call))),
@@ -235,7 +235,7 @@ fn begin(
                 let token = matches!(call, Call::TokenGet(_));
                 let reply = service.answer(&id, call).await;
                 if token && reply.is_ok() {
-                    service.handle.tally().token(RPC);
+                    service.handle.tally().token(Door::Rpc);
                 }
                 send(&out, reply.unwrap_or_else(|error| refusal(&id, error))).await;
             });

@@ -73,8 +73,8 @@ impl Kept {
         Ok(Some(Self { port: Some(read.port), key, grants: read.grants }))
     }
 
-    /// Writes it down; durable when this returns.
-    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
+    /// As it is written down.
+    pub(super) fn content(&self) -> Zeroizing<Vec<u8>> {
         let on_disk = OnDisk {
             version: VERSION,
             port: self.port.unwrap_or_default(),
@@ -84,8 +84,9 @@ impl Kept {
         // Room enough, so that the key is not left behind while it grows.
         let room = 4096 + self.grants.iter().map(|grant| 512 + grant.scopes.len() * 256).sum::<usize>();
         let mut content = Zeroizing::new(Vec::with_capacity(room));
-        serde_json::to_writer(&mut *content, &on_disk)?;
-        store::write_private(path, &content)
+        // Writing into a buffer does not fail.
+        let _ = serde_json::to_writer(&mut *content, &on_disk);
+        content
     }
 
     pub(super) fn grants(&self) -> &[Grant] {
@@ -102,11 +103,6 @@ impl Kept {
         }
         self.grants.push(grant.clone());
         Some(true)
-    }
-
-    /// Forgets the newest grant, which could not be written down.
-    pub(super) fn withdraw(&mut self) {
-        self.grants.pop();
     }
 
     /// Where a grant is served: 256 bits that only the key and the grant give.
@@ -211,7 +207,7 @@ mod tests {
         let mut kept = Kept { port: Some(4711), ..Kept::new() };
         assert_eq!(kept.admit(&grant("a.example", &["x"])), Some(true));
         assert_eq!(kept.admit(&grant("a.example", &["x"])), Some(false));
-        kept.write(&file).unwrap();
+        store::write_private(&file, &kept.content()).unwrap();
         let read = Kept::read(&file).unwrap().unwrap();
         assert_eq!((read.port, read.grants()), (Some(4711), kept.grants()));
         assert_eq!(read.path(&read.grants()[0]), kept.path(&kept.grants()[0]));
@@ -225,7 +221,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("metadata.json");
-        Kept { port: Some(1), ..Kept::new() }.write(&file).unwrap();
+        store::write_private(&file, &Kept { port: Some(1), ..Kept::new() }.content()).unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 

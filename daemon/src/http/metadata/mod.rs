@@ -37,7 +37,7 @@ use self::{
     visit::Visits,
 };
 use super::server;
-use crate::rpc::service::Shared;
+use crate::{rpc::service::Shared, store};
 
 pub(crate) use self::url::answer;
 
@@ -61,6 +61,10 @@ pub(crate) struct Metadata {
 struct State {
     kept: Kept,
     listening: bool,
+    /// Whether there is something that is not on disk yet.
+    changed: bool,
+    /// Whether it was said that the port is taken.
+    told: bool,
 }
 
 /// Listeners on their way to [`Metadata::run`].
@@ -80,7 +84,7 @@ impl Metadata {
         };
         let (open, listeners) = mpsc::unbounded_channel();
         let served = kept.grants().iter().map(|grant| served(&kept, grant)).collect();
-        let state = Mutex::new(State { kept, listening: false });
+        let state = Mutex::new(State { kept, listening: false, changed: false, told: false });
         (Arc::new(Self { file, state, served: RwLock::new(served), open }), listeners)
     }
 
@@ -123,21 +127,14 @@ impl Metadata {
             Fault::new(Kind::Unsupported, format!("the metadata service cannot listen: {error}"), hint)
         })?;
         let added = state.kept.admit(&grant).ok_or_else(|| {
-            Fault::new(
-                Kind::Unsupported,
-                "too many addresses were given out",
-                "remove metadata.json from the state folder and restart the agent",
-            )
+            let hint = format!("remove {FILE} from the state folder and restart the agent");
+            Fault::new(Kind::Unsupported, "too many addresses were given out", hint)
         })?;
-        if (added || opened.is_some())
-            && let Err(error) = self.write(&state.kept)
-        {
-            if added {
-                state.kept.withdraw();
-            }
+        state.changed |= added;
+        self.write(&mut state).await.map_err(|error| {
             let hint = "see that the state folder can be written: `sso agent logs` says more";
-            return Err(Fault::new(Kind::StoreFailed, format!("{FILE} cannot be written: {error}"), hint));
-        }
+            Fault::new(Kind::StoreFailed, format!("{FILE} cannot be written: {error}"), hint)
+        })?;
         self.publish(&state.kept);
         if let Some(listener) = opened {
             state.listening = self.open.send(listener).is_ok();
@@ -159,6 +156,7 @@ impl Metadata {
             state.kept = Kept::new();
         }
         state.kept.port = Some(port);
+        state.changed = true;
         Ok(Some(listener))
     }
 
@@ -169,17 +167,26 @@ impl Metadata {
             Ok(listener) => {
                 tracing::info!(port, "the metadata service listens");
                 state.listening = self.open.send(listener).is_ok();
+                state.told = false;
             }
-            Err(error) => {
-                tracing::warn!(port, %error, "the metadata service has lost its port to another program");
+            Err(error) if !state.told => {
+                tracing::warn!(port, %error, "the metadata service waits for its port, which another program has");
+                state.told = true;
             }
+            Err(_) => {}
         }
         state.listening
     }
 
-    fn write(&self, kept: &Kept) -> io::Result<()> {
-        // A few hundred bytes, a few times in the life of an installation: no thread of its own.
-        self.file.as_deref().map_or(Ok(()), |file| kept.write(file))
+    /// Whoever asked may hang up in the middle of it: what is not written now is written the next time.
+    async fn write(&self, state: &mut State) -> io::Result<()> {
+        let Some(file) = self.file.clone().filter(|_| state.changed) else { return Ok(()) };
+        let content = state.kept.content();
+        tokio::task::spawn_blocking(move || store::write_private(&file, &content))
+            .await
+            .map_err(io::Error::other)??;
+        state.changed = false;
+        Ok(())
     }
 
     fn publish(&self, kept: &Kept) {

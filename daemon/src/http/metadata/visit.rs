@@ -23,7 +23,8 @@ use tokio::net::TcpListener;
 use super::{
     super::{
         answer::{self, Body, Refused},
-        ask, metrics,
+        ask,
+        metrics::Door,
         server::Site,
     },
     Grant, Metadata,
@@ -57,7 +58,7 @@ impl Visits {
             wait_s: Some(WAIT_S),
             ..TokenGet::default()
         };
-        let reply = ask::token(&self.service, wish, metrics::METADATA).await?;
+        let reply = ask::token(&self.service, wish, Door::Metadata).await?;
         let token: Token<'_> = serde_json::from_slice(reply.json())
             .map_err(|_| RpcError::new(Code::Internal, "the token cannot be read"))?;
         Ok(answer::json(StatusCode::OK, answer::wiped(token.written())))
@@ -85,7 +86,7 @@ impl Site for Visits {
     }
 
     fn answered(&self, status: StatusCode) {
-        self.service.handle.tally().request(metrics::METADATA, status);
+        self.service.handle.tally().request(Door::Metadata, status);
     }
 }
 
