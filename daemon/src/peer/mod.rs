@@ -51,14 +51,15 @@ pub(crate) async fn is_ours(stream: &TcpStream) -> bool {
 
 /// Whether a connection may come from our own user's browser.
 ///
-/// The superuser's may: where a browser is elsewhere, as on the Windows around a WSL or in front of a
-/// container, what passes it on is often the superuser, who could do anything anyway. Where nobody can
-/// say, others have to tell the right one from a wrong one.
+/// The superuser's may: what passes on a browser's that is in front of a container is often the
+/// superuser, who could do anything anyway. Under WSL whatever passes on those of Windows may be
+/// nobody that we know, and the machine is one person's. Where nobody can say, others have to tell the
+/// right connection from a wrong one.
 pub(crate) async fn may_be_ours(stream: &TcpStream) -> bool {
     const SUPERUSER: u32 = 0;
     let owner = owner(stream).await;
     let may = match owner {
-        Ok(Some(uid)) => uid == rustix::process::geteuid().as_raw() || uid == SUPERUSER,
+        Ok(Some(uid)) => uid == rustix::process::geteuid().as_raw() || uid == SUPERUSER || is_wsl(),
         Ok(None) => false,
         Err(_) => true,
     };
@@ -66,6 +67,11 @@ pub(crate) async fn may_be_ours(stream: &TcpStream) -> bool {
         refused(&owner);
     }
     may
+}
+
+fn is_wsl() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    release.to_ascii_lowercase().contains("microsoft")
 }
 
 fn refused(owner: &io::Result<Option<u32>>) {
