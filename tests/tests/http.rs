@@ -168,6 +168,7 @@ fn counters_say_how_many_and_never_who() {
     let host = issuer.url();
     let name = host.trim_start_matches("http://");
     assert!(!answer.body.contains(name) && !answer.body.contains(&token), "{}", answer.body);
+    assert!(!sandbox.logs().contains(&token), "no door writes a token into the log");
 }
 
 /// A stream of events that curl reads.

@@ -211,6 +211,9 @@ pub(crate) async fn whole(mut body: Incoming) -> Result<Wiped, StatusCode> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     struct Here;
@@ -220,11 +223,88 @@ mod tests {
             host == "localhost"
         }
 
-        async fn answer(&self, _: Request<Incoming>) -> Response<Body> {
-            Response::new(Body::default())
+        async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+            match whole(request.into_body()).await {
+                Ok(body) => answer::json(StatusCode::OK, answer::wiped(body)),
+                Err(status) => answer::error(status, "k", "m", "h"),
+            }
         }
 
         fn answered(&self, _: StatusCode) {}
+    }
+
+    /// Sends all of it, and reads what comes back until the server closes; or closes itself.
+    async fn say(bytes: &[u8], closes: bool) -> String {
+        let (mut client, server) = tokio::io::duplex(64 * 1024);
+        let serving = tokio::spawn(converse(server, Arc::new(Here), CancellationToken::new()));
+        // The server may close in the middle of it.
+        let _ = client.write_all(bytes).await;
+        if closes {
+            let _ = client.shutdown().await;
+        }
+        let mut heard = Vec::new();
+        client.read_to_end(&mut heard).await.unwrap();
+        serving.await.unwrap();
+        String::from_utf8_lossy(&heard).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_request_is_answered_and_never_kept_by_a_cache() {
+        let heard = say(b"POST / HTTP/1.0\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}", false).await;
+        assert!(heard.starts_with("HTTP/1.0 200 ") && heard.ends_with("\r\n\r\n{}"), "{heard}");
+        assert!(heard.contains("cache-control: no-store\r\n"), "{heard}");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_long_is_refused() {
+        let head = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(LARGEST_HEAD));
+        assert!(say(head.as_bytes(), false).await.starts_with("HTTP/1.1 431 "));
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(MOST_HEADERS + 1));
+        assert!(say(many.as_bytes(), false).await.starts_with("HTTP/1.1 431 "));
+        let length = LARGEST_BODY + 1;
+        let mut body =
+            format!("POST / HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n").into_bytes();
+        body.resize(body.len() + length, b' ');
+        assert!(say(&body, false).await.starts_with("HTTP/1.0 413 "));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_a_head_and_half_a_body_are_not_waited_for_for_long() {
+        for half in [
+            "GET / HTTP/1.1\r\nHost: loc",
+            "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nConnection: close\r\n\r\n{",
+        ] {
+            let (mut client, server) = tokio::io::duplex(4096);
+            let serving = tokio::spawn(converse(server, Arc::new(Here), CancellationToken::new()));
+            client.write_all(half.as_bytes()).await.unwrap();
+            tokio::time::timeout(HEADERS_IN * 2, serving).await.expect(half).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_idle_when_the_agent_stops_is_let_go() {
+        let (_client, server) = tokio::io::duplex(4096);
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(converse(server, Arc::new(Here), stop.clone()));
+        stop.cancel();
+        serving.await.unwrap();
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn any_bytes_are_answered_or_the_connection_is_closed(bytes in proptest::collection::vec(prop_oneof![
+            any::<Vec<u8>>(),
+            Just(b"GET / HTTP/1.1\r\n".to_vec()),
+            Just(b"Host: localhost\r\n".to_vec()),
+            Just(b"Content-Length: 1\r\n".to_vec()),
+            Just(b"\r\n".to_vec()),
+        ], 0..12)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let heard = runtime.block_on(say(&bytes.concat(), true));
+            prop_assert!(heard.is_empty() || heard.starts_with("HTTP/1."), "{}", heard);
+        }
     }
 
     fn refused(uri: &'static str, headers: &[(&'static str, &'static str)]) -> Option<u16> {

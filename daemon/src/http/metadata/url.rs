@@ -12,6 +12,9 @@ use sso_agent_proto::{
 use super::super::ask;
 use crate::rpc::service::Service;
 
+/// Whoever asks has a person who looks on.
+const WAIT_S: u64 = 10;
+
 /// Answers `metadata.url`.
 ///
 /// It asks for a token first, as whoever gets the address will: that signs in what signs in by itself,
@@ -39,7 +42,16 @@ async fn session_of_token(service: &Service, target: &Target, scopes: &[String])
     }
     let Target { host, profile, session, label, account_id } = target.clone();
     let scopes = scopes.to_vec();
-    let wish = TokenGet { host, profile, session, label, account_id, scopes, ..TokenGet::default() };
+    let wish = TokenGet {
+        host,
+        profile,
+        session,
+        label,
+        account_id,
+        scopes,
+        wait_s: Some(WAIT_S),
+        ..TokenGet::default()
+    };
     // Not counted: it goes nowhere. Boxed, since the service answers this by way of itself.
     let reply = Box::pin(ask::ask(service, sso_agent_proto::method::Call::TokenGet(wish))).await?;
     let token: Token = serde_json::from_slice(reply.json())
