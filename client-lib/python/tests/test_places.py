@@ -11,7 +11,7 @@ import pytest
 
 import sso_agent
 from fake import Fake, tokens
-from sso_agent import _places, _trust
+from sso_agent import _connection, _places
 
 if sys.platform == "win32":
     pytest.skip("a pipe has no folder", allow_module_level=True)
@@ -29,7 +29,7 @@ def nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_defaults_are_the_promised_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
-    assert _places.socket() == "/run/user/7/sso-agent/agent.sock"
+    assert _places.default_socket() == "/run/user/7/sso-agent/agent.sock"
     assert _places.state() == "/home/u/.local/state/sso-agent"
 
 
@@ -39,24 +39,24 @@ def test_without_a_runtime_folder_the_socket_is_beside_the_state(
 ) -> None:
     if runtime is not None:
         monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
-    assert _places.socket() == "/home/u/.local/state/sso-agent/run/agent.sock"
+    assert _places.default_socket() == "/home/u/.local/state/sso-agent/run/agent.sock"
     monkeypatch.setenv("XDG_STATE_HOME", "/s")
-    assert _places.socket() == "/s/sso-agent/run/agent.sock"
+    assert _places.default_socket() == "/s/sso-agent/run/agent.sock"
     monkeypatch.setenv("SSO_AGENT_STATE", "/t")
-    assert _places.socket() == "/t/run/agent.sock"
+    assert _places.default_socket() == "/t/run/agent.sock"
 
 
 def test_a_mac_has_a_temporary_folder_for_every_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setenv("TMPDIR", "/var/folders/u/T/")
-    assert _places.socket() == "/var/folders/u/T/sso-agent/agent.sock"
+    assert _places.default_socket() == "/var/folders/u/T/sso-agent/agent.sock"
     assert _places.state() == "/home/u/Library/Application Support/sso-agent"
 
 
 def test_an_override_wins_and_may_be_relative(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
     monkeypatch.setenv("SSO_AGENT_SOCK", "a.sock")
-    assert _places.socket() == os.path.join(os.getcwd(), "a.sock")
+    assert _places.default_socket() == os.path.join(os.getcwd(), "a.sock")
 
 
 @pytest.mark.parametrize("path", ["", "/" + "x" * 107])
@@ -115,7 +115,7 @@ def test_a_listener_of_somebody_else_hears_nothing(monkeypatch: pytest.MonkeyPat
     # What the kernel tells is real; it is us who are somebody else.
     uid = os.geteuid()
     with Fake(tokens()) as fake:
-        monkeypatch.setattr(_trust, "place", lambda path: None)
+        monkeypatch.setattr(_connection, "_check_place", lambda path: None)
         monkeypatch.setattr(os, "geteuid", lambda: 4711)
         with pytest.raises(sso_agent.AgentUnreachable, match=f"what listens at .* belongs to user {uid}"):
             connect(fake.path)
@@ -124,7 +124,7 @@ def test_a_listener_of_somebody_else_hears_nothing(monkeypatch: pytest.MonkeyPat
 
 def test_a_listener_that_the_system_does_not_name_hears_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with Fake(tokens()) as fake:
-        monkeypatch.setattr(_trust, "_PEER", (12345, 12345, 12))
+        monkeypatch.setattr(_connection, "_PEER", (12345, 12345, 12))
         with pytest.raises(sso_agent.AgentUnreachable, match="does not say who listens"):
             connect(fake.path)
         assert fake.asked == []

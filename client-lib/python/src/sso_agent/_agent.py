@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from time import monotonic
 
-from . import _errors, _fork, _route, _token
+from . import _errors, _fork, _places, _token
 from ._connection import Connection, HungUp
 
 TYPE_CHECKING = False
@@ -45,7 +45,7 @@ class Agent:
     changes nothing is made again when the agent is replaced under it.
     """
 
-    def __init__(self, route: _route.Route) -> None:
+    def __init__(self, route: _places.Route) -> None:
         """For :meth:`connect`."""
         self._route = route
         self._connection: Connection | None = None
@@ -60,7 +60,7 @@ class Agent:
         ``start=False``, or ``SSO_AGENT_AUTOSTART=0``, connects to a running one only; so does ``socket``,
         which names one by its place.
         """
-        agent = cls(_route.to(socket, start))
+        agent = cls(_places.to(socket, start))
         agent._connection = agent._route.open()
         return agent
 

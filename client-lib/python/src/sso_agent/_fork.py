@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from _thread import allocate_lock as Lock
-from _weakrefset import WeakSet
+from _weakref import ref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Lock", "watch"]
 
-_watched: WeakSet[_Forks] = WeakSet()
+_watched: set[ref[_Forks]] = set()
 
 
 def watch(one: _Forks) -> None:
     """Tells it of every fork, in the child, before anything else runs there."""
-    _watched.add(one)
+    _watched.add(ref(one, _watched.discard))
 
 
 def _in_the_child() -> None:
-    for one in list(_watched):
-        one.after_fork()
+    for watched in list(_watched):
+        one = watched()
+        if one is not None:
+            one.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

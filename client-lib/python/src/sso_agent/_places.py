@@ -1,11 +1,14 @@
-"""Where the agent listens and where it keeps things: the same answers as the agent itself gives."""
+"""Where the agent listens and where it keeps things, with the same answers as the agent itself gives; and how
+to get there, now and again.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from ._errors import unreachable
+from ._connection import Connection, Empty
+from ._errors import nobody, unreachable
 
 SOCK = "SSO_AGENT_SOCK"
 STATE = "SSO_AGENT_STATE"
@@ -14,11 +17,40 @@ STATE = "SSO_AGENT_STATE"
 _LONGEST = 107 if sys.platform.startswith("linux") else 103
 
 
-def socket() -> str:
+class Route:
+    """A place, and whether an agent is started where none listens."""
+
+    __slots__ = ("_start", "path")
+
+    def __init__(self, socket: str | None, start: bool) -> None:
+        self.path = default_socket() if socket is None else socket
+        self._start = start
+
+    def open(self) -> Connection:
+        """Connects, and starts the agent where that is wanted and helps."""
+        try:
+            return Connection(self.path)
+        except Empty:
+            pass
+        if not self._start:
+            raise nobody(self.path)
+        from . import _start
+
+        return _start.start_and_open(self.path)
+
+
+def to(socket: str | os.PathLike[str] | None, start: bool | None) -> Route:
+    """To a socket of the caller's choice, which must be running, or to this user's own."""
+    if socket is not None:
+        return Route(os.path.abspath(os.fspath(socket)), start=False)
+    return Route(None, os.environ.get("SSO_AGENT_AUTOSTART") != "0" if start is None else start)
+
+
+def default_socket() -> str:
     """Where JSON-RPC is spoken."""
     path = _chosen(SOCK)
     if path is None:
-        path = _default_socket()
+        path = _promised_socket()
     length = len(os.fsencode(path))
     if sys.platform != "win32" and length > _LONGEST:
         raise unreachable(
@@ -33,7 +65,7 @@ def state() -> str:
     return _chosen(STATE) or os.path.join(_state_home(), "sso-agent")
 
 
-def _default_socket() -> str:
+def _promised_socket() -> str:
     if sys.platform == "win32":
         from . import _pipe
 
