@@ -6,6 +6,7 @@ mod latency;
 mod memory;
 mod peers;
 mod process;
+mod python;
 mod size;
 mod start;
 mod throughput;
@@ -34,6 +35,7 @@ const ROWS: &[(&str, Row)] = &[
     ("herd", herd::measure),
     ("start", start::measure),
     ("memory", memory::measure),
+    ("python", python::measure),
 ];
 
 /// What rows have in common; made when it is first needed.

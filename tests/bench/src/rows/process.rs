@@ -34,12 +34,7 @@ pub(super) fn measure(rig: &mut Rig<'_>, report: &Report) -> Result<()> {
     let ours_static = optional(&mut contest, "sso token, static", &programs.sso_static)?;
     contest.run(rig.plan.times(300, 40))?;
 
-    let versus = |ours: usize, floor: usize, target| {
-        let (ours, floor) = (&contest.runners[ours], &contest.runners[floor]);
-        report.pair(ours.name, "ms", &ours.took, (floor.name, &floor.took), target)?;
-        let what = format!("{}, CPU", ours.name);
-        report.pair(&what, "ms", &ours.cpu, (floor.name, &floor.cpu), Target::None)
-    };
+    let versus = |ours, floor, target| contest.versus(report, ours, floor, target);
     if let (Some(ours), Some(floor)) = (ours_static, floor) {
         versus(ours, floor, Target::AtMost(3.0))?;
     }
@@ -85,7 +80,7 @@ pub(super) fn measure_stand_in(rig: &mut Rig<'_>, report: &Report) -> Result<()>
 
 /// Programs that do the same, run in turn.
 #[derive(Default)]
-struct Contest {
+pub(super) struct Contest {
     runners: Vec<Runner>,
 }
 
@@ -101,19 +96,25 @@ impl Contest {
     fn enter(&mut self, name: &'static str, pair: &Pair, program: &Path, words: &[&str]) -> Result<usize> {
         let mut command = pair.home.command(program);
         command.args(words).arg(&pair.host);
-        let printed =
-            command.stdout(Stdio::piped()).output().with_context(|| program.display().to_string())?;
-        ensure!(
-            printed.status.success() && printed.stdout.len() > 1000,
-            "{} prints no token",
-            program.display()
-        );
+        self.enter_command(name, command, 1000)
+    }
+
+    /// Another command, which must print so much; gives its number.
+    pub(super) fn enter_command(
+        &mut self,
+        name: &'static str,
+        mut command: Command,
+        least: usize,
+    ) -> Result<usize> {
+        let printed = command.stdout(Stdio::piped()).output().with_context(|| name.to_owned())?;
+        ensure!(printed.status.success() && printed.stdout.len() >= least, "{name} prints no token");
         command.stdout(Stdio::null());
         self.runners.push(Runner { name, command, took: Vec::new(), cpu: Vec::new() });
         Ok(self.runners.len() - 1)
     }
 
-    fn run(&mut self, times: usize) -> Result<()> {
+    /// Runs all of them in turn, so often.
+    pub(super) fn run(&mut self, times: usize) -> Result<()> {
         for _ in 0..times {
             for runner in &mut self.runners {
                 let start = Instant::now();
@@ -127,5 +128,13 @@ impl Contest {
             }
         }
         Ok(())
+    }
+
+    /// Reports one beside another.
+    pub(super) fn versus(&self, report: &Report, ours: usize, floor: usize, target: Target) -> Result<()> {
+        let (ours, floor) = (&self.runners[ours], &self.runners[floor]);
+        report.pair(ours.name, "ms", &ours.took, (floor.name, &floor.took), target)?;
+        let what = format!("{}, CPU", ours.name);
+        report.pair(&what, "ms", &ours.cpu, (floor.name, &floor.cpu), Target::None)
     }
 }
