@@ -9,14 +9,12 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Union
+from typing import Any
 
 #: Instead of an answer: the connection is closed.
 HANG_UP = None
-
-Answer = Union[dict[str, Any], Iterable[Any], None]
 
 
 class Asked:
@@ -40,14 +38,16 @@ class Asked:
 
 
 class Fake:
-    """Answers by a function; a list is sent in order, bytes as they are, ``HANG_UP`` closes."""
+    """Answers by a function; a list, or what a generator yields, is sent in order, bytes as they are, ``HANG_UP`` closes."""
 
     def __init__(self, answer: Callable[[Asked], Any], path: str | None = None) -> None:
         self.folder = tempfile.mkdtemp(prefix="sso-")
         self.path = path or os.path.join(self.folder, "agent.sock")
         self.asked: list[Asked] = []
-        #: How many connections were opened, and how many of them have ended.
-        self.connections = self.ended = 0
+        #: How many connections were opened.
+        self.connections = 0
+        #: Released whenever one has ended.
+        self.ended = threading.Semaphore(0)
         self._answer = answer
         self._streams: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX)
@@ -97,14 +97,14 @@ class Fake:
                     asked = Asked(json.loads(line))
                     self.asked.append(asked)
                     answer = self._answer(asked)
-                    for part in answer if isinstance(answer, list) else [answer]:
+                    for part in answer if isinstance(answer, (list, Iterator)) else [answer]:
                         if part is HANG_UP:
                             return
                         stream.sendall(part if isinstance(part, bytes) else json.dumps(part).encode() + b"\n")
             except OSError:
                 pass
             finally:
-                self.ended += 1
+                self.ended.release()
 
 
 def token(secret: str = "secret", expires_in: int = 3600, **more: object) -> dict[str, Any]:

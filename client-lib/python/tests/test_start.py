@@ -17,20 +17,17 @@ from sso_agent import _places, _start
 if sys.platform == "win32":
     pytest.skip("scripts are no programs there", allow_module_level=True)
 
-#: Goes into the background, as ``--detach`` does, and gives tokens; every start is one line in ``starts``.
+#: Gives tokens, and its environment in them; every start is one line in ``starts``.
 AGENT = f"""#!{sys.executable} -S
 import json, os, socket, sys
 assert sys.argv[1:] == ["run", "--detach"] and os.getcwd() == "/"
-state = os.environ["SSO_AGENT_STATE"]
+with open(os.environ["SSO_AGENT_STATE"] + "/starts", "a") as starts:
+    starts.write(f"{{os.getpid()}}\\n")
+os.setsid()
 listener = socket.socket(socket.AF_UNIX)
 os.makedirs(os.path.dirname(os.environ["SSO_AGENT_SOCK"]), mode=0o700, exist_ok=True)
 listener.bind(os.environ["SSO_AGENT_SOCK"])
 listener.listen(64)
-child = os.fork()
-if child:
-    with open(state + "/starts", "a") as starts:
-        starts.write(f"{{child}}\\n")
-    os._exit(0)
 while True:
     stream, _ = listener.accept()
     with stream, stream.makefile("rb") as lines:
@@ -68,7 +65,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     monkeypatch.delenv("SSO_AGENT_AUTOSTART", raising=False)
     yield home
     for process in home.starts():
+        end(process)
+
+
+def end(process: int) -> None:
+    """Kills an agent, and waits until it is dead; its parent has yet to hear of it."""
+    try:
         os.kill(process, signal.SIGKILL)
+        os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+    except (ProcessLookupError, ChildProcessError):
+        pass
 
 
 def test_the_agent_is_started_with_no_more_of_the_environment_than_it_needs(
@@ -96,6 +102,18 @@ def test_many_at_once_start_it_once(home: Home) -> None:
         thread.join()
     assert len(got) == 8
     assert len(home.starts()) == 1
+
+
+def test_one_that_has_ended_is_replaced_and_not_left_unburied(home: Home) -> None:
+    home.install(AGENT)
+    sso_agent.TokenSource().token()
+    (first,) = home.starts()
+    end(first)
+    os.unlink(os.environ["SSO_AGENT_SOCK"])
+    sso_agent.TokenSource().token()
+    assert len(home.starts()) == 2
+    with pytest.raises(ChildProcessError):
+        os.waitpid(first, os.WNOHANG)
 
 
 def test_it_is_not_started_where_that_is_not_wanted(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,9 @@ _PASSED_ON_WINDOWS = {"SYSTEMROOT", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "T
 #: Paths that are relative to where the client was called.
 _PATHS = {"SSO_AGENT_SOCK", "SSO_AGENT_HTTP_SOCK", "SSO_AGENT_CONFIG", "SSO_AGENT_STATE"}
 
+#: Agents that run on as children of this process.
+_left_behind: list[int] = []
+
 
 def start_and_open(path: str) -> Connection:
     """Starts the agent, or waits for whoever does, and connects."""
@@ -83,7 +86,7 @@ class _Starter:
         self._left = False
         state = _places.state()
         try:
-            os.makedirs(state, mode=0o700, exist_ok=True)
+            _private_folder(state)
             self._lock = _private_file(os.path.join(state, "start.lock"))
             self._log = os.path.join(state, "agent.log")
             self._log_start = _length(self._log)
@@ -104,6 +107,7 @@ class _Starter:
             self._ours = _try_lock(self._lock)
 
     def _start(self) -> None:
+        _bury()
         self._rotate()
         program = find_program()
         if program is None:
@@ -162,8 +166,9 @@ class _Starter:
     def close(self) -> None:
         os.close(self._lock)
         if self._child is not None and self._child.returncode is None:
-            # It stays; that it is not waited for is no mistake.
+            # It stays, and nobody here waits for its end; so says this to ``Popen``.
             self._child.returncode = 0
+            _left_behind.append(self._child.pid)
 
 
 def find_program() -> str | None:
@@ -209,6 +214,30 @@ def _passes(name: str) -> bool:
         or name.upper() in _PROXIES
         or (sys.platform == "win32" and name.upper() in _PASSED_ON_WINDOWS)
     )
+
+
+def _bury() -> None:
+    """Takes the end of agents that were started here; another one is started when they have ended."""
+    if sys.platform == "win32":
+        return
+    for pid in list(_left_behind):
+        try:
+            ended, _ = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            ended = pid
+        if ended:
+            _left_behind.remove(pid)
+
+
+def _private_folder(path: str) -> None:
+    """Makes it and all above it that is not there, for its user alone."""
+    if not os.path.isdir(path):
+        _private_folder(os.path.dirname(path))
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise
 
 
 def _private_file(path: str) -> int:
