@@ -20,6 +20,11 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("cargo xtask test", ".ci/run", "cargo xtask test"),
     ("cargo install --locked --path client-lib/cli", "tests/tests/readme.rs", "fn the_programs_install()"),
     ("cargo install --locked --path daemon", "tests/tests/readme.rs", "fn the_programs_install()"),
+    (
+        "pip install './client-lib/python[databricks]'",
+        "client-lib/python/tests/test_package.py",
+        "def test_the_wheel_is_whole(",
+    ),
     ("sso agent install", "tests/tests/nspawn.rs", r#"["sso", "agent", "install"]"#),
 ];
 
@@ -209,6 +214,8 @@ impl DemoIssuer {
                 return nothing();
             };
             command.env("PATH", path([venv.join("bin"), folder(&parts::program("sso"))]));
+            command.env("PYTHONPATH", parts::source().join("client-lib/python/src"));
+            command.env("PYTHONDONTWRITEBYTECODE", "1");
         }
         let script = sandbox.path("block");
         let strict = if block.language == "sh" { "set -euo pipefail\n" } else { "" };
