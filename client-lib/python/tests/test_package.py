@@ -71,3 +71,19 @@ def test_the_wheel_is_whole(tmp_path: Path) -> None:
         text=True,
     )
     assert told.stdout.split() == ["sso_agent._agent", sso_agent.__version__]
+
+
+def test_the_credentials_for_sql_need_no_sdk() -> None:
+    script = (
+        "import importlib.util, sso_agent.databricks as ours\n"
+        "assert importlib.util.find_spec('databricks') is None\n"
+        "print(ours.SsoAgentCredentials().sql('h').auth_type())"
+    )
+    told = subprocess.run(
+        [sys.executable, "-S", "-c", script],
+        env={"PYTHONPATH": str(ROOT / "src")},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert told.stdout == "sso-agent\n"

@@ -168,6 +168,9 @@ class Agent:
         account_id: str | None = None,
         client_id: str | None = None,
         client_secret: str | None = None,
+        provider: str | None = None,
+        issuer: str | None = None,
+        discovery_url: str | None = None,
         scopes: str | Sequence[str] = (),
         flow: str = "browser",
         redirect_port: int | None = None,
@@ -183,7 +186,14 @@ class Agent:
         from ._records import Session
 
         params = target(host, profile, None, label, account_id)
-        more = {"client_id": client_id, "client_secret": client_secret, "redirect_port": redirect_port}
+        more = {
+            "client_id": client_id,
+            "client_secret": client_secret,
+            "provider": provider,
+            "issuer": issuer,
+            "discovery_url": discovery_url,
+            "redirect_port": redirect_port,
+        }
         params.update({name: value for name, value in more.items() if value is not None})
         params["flow"] = flow
         if scopes:
