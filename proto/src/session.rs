@@ -111,6 +111,10 @@ pub struct Import {
     /// What it was granted, as far as is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
+    /// What kind of server gave it, where the host does not tell: `entra` for an Azure workspace whose
+    /// sign-in is Microsoft's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
     /// It is spent at once, to see whether it is good: the other tool's copy may be worthless after that.
     #[serde(with = "secret::on_wire")]
     pub refresh_token: SecretString,

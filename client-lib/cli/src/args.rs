@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Env(Env),
     /// Print the address of the metadata service that Databricks SDKs get tokens from
     MetadataUrl(MetadataUrl),
+    /// Take over sign-ins from the Databricks CLI and SDKs, without a browser
+    Import(Import),
     /// Start, stop, install and watch the agent
     #[command(subcommand)]
     Agent(Agent),
@@ -212,6 +214,28 @@ pub(crate) struct MetadataUrl {
     /// Tokens with these scopes only, if the session has more; may be repeated
     #[arg(long = "scope", value_name = "S")]
     pub(crate) scopes: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// Only sign-ins at these hosts. Those of the Python SDK may not be found unless you name their host
+    #[arg(value_name = "HOST")]
+    pub(crate) hosts: Vec<String>,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask whether to take them over
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Remove the plain-text originals of what was taken over, without asking
+    #[arg(long, conflicts_with = "keep")]
+    pub(crate) remove: bool,
+    /// Keep the originals, without asking
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Take over also where the agent is signed in already
+    #[arg(long)]
+    pub(crate) replace: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,6 +10,7 @@ mod complete;
 mod exit;
 mod marker;
 mod output;
+mod private;
 
 use std::process::ExitCode;
 

@@ -3,7 +3,7 @@
 //! A reader that went away is no failure of ours, and nothing that the agent or an issuer sent may
 //! steer the terminal.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write};
 
 use anstyle::{AnsiColor, Style};
 use secrecy::zeroize::Zeroizing;
@@ -13,6 +13,7 @@ use crate::exit::{Failure, Told};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
+const LONGEST_ANSWER: u64 = 1024;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +78,16 @@ impl Output {
         let _ = writeln!(anstream::stderr(), "{text}");
     }
 
+    /// Asks a person yes or no, which is no unless they say otherwise.
+    #[expect(clippy::unused_self, reason = "printing goes through here")]
+    pub(crate) fn ask(&self, question: &str) -> bool {
+        let mut stderr = anstream::stderr();
+        let _ = write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush());
+        let mut line = String::new();
+        let read = io::stdin().lock().take(LONGEST_ANSWER).read_line(&mut line);
+        read.is_ok() && is_yes(&line)
+    }
+
     /// How far something is, for who looks on.
     pub(crate) fn progress(&self, text: &str) {
         if io::stderr().is_terminal() {
@@ -95,6 +106,15 @@ impl Output {
         }
         self.note(&text);
     }
+}
+
+/// Whether a person is there to be asked.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+fn is_yes(answer: &str) -> bool {
+    ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes))
 }
 
 /// Whether a person looks at the results.
@@ -132,6 +152,11 @@ fn unwritten(error: &io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_yes_is_yes() {
+        assert!(is_yes("y\n") && is_yes(" YES ") && !is_yes("") && !is_yes("n\n") && !is_yes("yesterday"));
+    }
 
     #[test]
     fn what_others_wrote_does_not_steer_the_terminal() {

@@ -129,13 +129,14 @@ impl Service {
     }
 
     async fn import(&self, import: session::Import) -> Result<Session, RpcError> {
-        let session::Import { host, label, account_id, client_id, scopes, refresh_token } = import;
+        let session::Import { host, label, account_id, client_id, scopes, provider, refresh_token } = import;
         let login = session::Login {
             host: Some(host),
             label,
             account_id,
             client_id,
             scopes,
+            provider,
             ..session::Login::default()
         };
         let takeover = Takeover { plan: self.plan(login)?, refresh_token };

@@ -5,6 +5,7 @@ mod agent;
 mod demo;
 mod doctor;
 mod exec;
+mod import;
 mod login;
 mod logout;
 mod metadata;
@@ -30,6 +31,7 @@ pub(crate) fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Exec(args) => exec::run(args, output),
         Command::Env(args) => metadata::env(args, output),
         Command::MetadataUrl(args) => metadata::url(args, output),
+        Command::Import(args) => import::run(args, output),
         Command::Agent(command) => agent::run(command, output),
         Command::Shim(command) => shim::run(command, output),
         Command::Doctor => doctor::run(output),

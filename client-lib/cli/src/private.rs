@@ -1,0 +1,115 @@
+//! Files that nobody else may read: read up to a limit, born private, written whole or not at all.
+//!
+//! A symlink stays one: what it leads to is read, replaced and removed.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use secrecy::zeroize::Zeroizing;
+
+/// The largest file that is read, in bytes.
+pub(crate) const LIMIT: u64 = 1024 * 1024;
+
+/// Reads a file whole; `None` when nothing is there. Says in words why it cannot be read, without its path.
+pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+    let unreadable = |error: io::Error| format!("it cannot be read: {error}");
+    // Looked at before it is opened, which would wait for ever at a pipe.
+    let length = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error)),
+        Ok(found) if !found.is_file() => return Err("it is no regular file".to_owned()),
+        Ok(found) => found.len(),
+    };
+    // A buffer that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length.min(LIMIT) + 2).unwrap_or(0)));
+    File::open(path).and_then(|file| file.take(LIMIT + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(format!("it has more than {LIMIT} bytes"));
+    }
+    Ok(Some(bytes))
+}
+
+/// Puts new content in the place of a file that is there.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    placed(&path, content, |beside| fs::rename(beside, &path))
+}
+
+/// Removes a file.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    fs::remove_file(&path)?;
+    sync_folder_of(&path);
+    Ok(())
+}
+
+fn placed(path: &Path, content: &[u8], put: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let beside = beside(path);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&beside)?;
+    let done = file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| put(&beside));
+    if done.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    sync_folder_of(path);
+    done
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".tmp-{}", std::process::id()));
+    path.with_file_name(name)
+}
+
+/// So that a crash does not undo what was done; where folders cannot be synced, it has to do without.
+fn sync_folder_of(path: &Path) {
+    if let Some(folder) = path.parent() {
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_replaced_and_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let (elsewhere, link) = (home.path().join("elsewhere"), home.path().join("link"));
+        fs::write(&elsewhere, "one").unwrap();
+        symlink(&elsewhere, &link).unwrap();
+        replace(&link, b"two").unwrap();
+        assert_eq!((fs::read(&elsewhere).unwrap(), mode(&elsewhere)), (b"two".to_vec(), 0o600));
+        assert!(link.is_symlink());
+        remove(&link).unwrap();
+        assert!(!elsewhere.exists() && link.is_symlink());
+    }
+
+    #[test]
+    fn what_is_no_readable_file_is_told_and_not_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(read(&home.path().join("nothing")), Ok(None));
+        assert_eq!(read(home.path()), Err("it is no regular file".into()));
+        let large = home.path().join("large");
+        File::create(&large).unwrap().set_len(LIMIT + 1).unwrap();
+        assert!(read(&large).unwrap_err().contains("1048576"));
+        File::create(&large).unwrap().set_len(LIMIT).unwrap();
+        assert_eq!(read(&large).unwrap().unwrap().len() as u64, LIMIT);
+        let circle = home.path().join("circle");
+        symlink(&circle, &circle).unwrap();
+        assert!(read(&circle).unwrap_err().starts_with("it cannot be read: "));
+    }
+}
