@@ -20,6 +20,10 @@ pub const STATE: &str = "SSO_AGENT_STATE";
 /// Names another file of the Databricks tools' profiles.
 pub const DATABRICKS_CONFIG: &str = "DATABRICKS_CONFIG_FILE";
 
+/// What a new config file says: each setting, with its comment, switched off. A line that switches a
+/// setting on begins with `#` and no space behind it.
+pub const CONFIG_TEMPLATE: &str = include_str!("config_template.toml");
+
 /// The longest path of a Unix socket, in bytes: `sun_path` without its final NUL, the shorter of
 /// Linux's 107 and the 103 of macOS.
 pub const MAX_SOCKET_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };

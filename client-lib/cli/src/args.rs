@@ -40,6 +40,9 @@ pub(crate) enum Command {
     MetadataUrl(MetadataUrl),
     /// Take over sign-ins from the Databricks CLI and SDKs, without a browser
     Import(Import),
+    /// Write, show, check and edit the settings of the agent
+    #[command(subcommand)]
+    Config(Config),
     /// Start, stop, install and watch the agent
     #[command(subcommand)]
     Agent(Agent),
@@ -236,6 +239,18 @@ pub(crate) struct Import {
     /// Take over also where the agent is signed in already
     #[arg(long)]
     pub(crate) replace: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Write a file in which every setting is explained and none is set
+    Init,
+    /// Show where the file is, and what stands in it
+    Show,
+    /// Let the agent read the file again, and tell what is wrong with it
+    Check,
+    /// Open the file in your editor, and check it afterwards
+    Edit,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,7 +3,7 @@
 //! A symlink stays one: what it leads to is read, replaced and removed.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
 };
@@ -36,6 +36,23 @@ pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
     placed(&path, content, |beside| fs::rename(beside, &path))
+}
+
+/// Makes a file that is not there yet, and its folder.
+pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder)?;
+    }
+    placed(path, content, |beside| match fs::hard_link(beside, path) {
+        // Unlike a rename, a link does not replace what came there in the meantime. Some file systems
+        // have none.
+        Err(_) if fs::symlink_metadata(path).is_err() => fs::rename(beside, path),
+        outcome => outcome.and_then(|()| fs::remove_file(beside)),
+    })
 }
 
 /// Removes a file.
@@ -83,6 +100,22 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         path.metadata().unwrap().permissions().mode() & 0o777
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        fs::read_dir(folder).unwrap().map(name).collect()
+    }
+
+    #[test]
+    fn a_new_file_and_its_folder_are_private_and_nothing_is_overwritten() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a/b");
+        create(&path, b"one").unwrap();
+        assert_eq!((mode(&home.path().join("a")), mode(&path)), (0o700, 0o600));
+        assert_eq!(create(&path, b"two").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(read(&path).unwrap().unwrap().as_slice(), b"one");
+        assert_eq!(names(&home.path().join("a")), ["b"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod agent;
+mod config;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
@@ -32,6 +33,7 @@ pub(crate) fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Env(args) => metadata::env(args, output),
         Command::MetadataUrl(args) => metadata::url(args, output),
         Command::Import(args) => import::run(args, output),
+        Command::Config(command) => config::run(&command, output),
         Command::Agent(command) => agent::run(command, output),
         Command::Shim(command) => shim::run(command, output),
         Command::Doctor => doctor::run(output),

@@ -1,0 +1,107 @@
+//! `sso config`, with an agent that says what it thinks of the file.
+#![cfg(unix)]
+
+mod at_home;
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use at_home::{Home, Ran};
+use serde_json::{Value, json};
+use sso_agent_client::proto::places::CONFIG_TEMPLATE;
+
+const CONFIG: &str = ".config/sso-agent/config.toml";
+
+fn home(profiles: Value, refuses: bool) -> Home {
+    Home::with_agent(move |method, _| match method {
+        "agent.reload" if refuses => {
+            let data = json!({"kind": "unsupported", "hint": "mend it"});
+            Err(json!({"code": -32000, "message": "not all settings are in force", "data": data}))
+        }
+        "profile.list" => Ok(profiles.clone()),
+        _ => Ok(json!({})),
+    })
+}
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().expect("it is there").permissions().mode() & 0o777
+}
+
+#[test]
+fn a_new_file_is_private_and_an_old_one_is_never_overwritten() {
+    let home = home(json!({"profiles": []}), false);
+    let ran = home.run(&["config", "init"]);
+    let path = home.path(CONFIG);
+    assert_eq!((ran.code, ran.stdout), (Some(0), format!("Wrote {}\n", path.display())));
+    assert_eq!((mode(&path), mode(path.parent().expect("a folder"))), (0o600, 0o700));
+    assert_eq!(fs::read_to_string(&path).expect("a file"), CONFIG_TEMPLATE);
+    fs::write(&path, "mine").expect("our file");
+    let ran = home.run(&["config", "init"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("is there already\nhint: change it: `sso config edit`"), "{ran:?}");
+    assert_eq!(fs::read_to_string(&path).expect("a file"), "mine");
+}
+
+#[test]
+fn the_file_is_shown_with_its_place() {
+    let home = home(json!({"profiles": []}), false);
+    let ran = home.run(&["config", "show"]);
+    assert_eq!(ran.code, Some(0));
+    assert!(ran.stdout.contains("config.toml is not there; `sso config init` writes it"), "{ran:?}");
+    let path = home.has(CONFIG, "force_refresh_within = 5\n");
+    let shown = home.run(&["config", "show"]).stdout;
+    assert_eq!(shown, format!("# {}\n\nforce_refresh_within = 5\n", path.display()));
+    let json = home.run(&["config", "show", "--json"]).json();
+    assert_eq!(json, json!({"path": path, "exists": true, "content": "force_refresh_within = 5\n"}));
+}
+
+#[test]
+fn a_file_that_the_agent_takes_is_well() {
+    let theirs =
+        json!({"name": "az", "auth_type": "azure-cli", "source": "databrickscfg", "problem": "not served"});
+    let home = home(json!({"profiles": [theirs]}), false);
+    let ran = home.run(&["config", "check"]);
+    assert_eq!(ran.code, Some(0), "other tools' profiles are none of its business");
+    assert!(ran.stdout.starts_with("note  profile az: not served\nok    "), "{ran:?}");
+    assert_eq!(home.asked("agent.reload").len(), 1);
+}
+
+#[test]
+fn what_the_agent_does_not_take_is_told() {
+    let own = json!({"name": "git", "auth_type": "oauth", "source": "config", "problem": "it names no host"});
+    let ran = home(json!({"profiles": [own]}), false).run(&["config", "check"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), "FAIL  profile git: it names no host\n"));
+    let problems = json!({"profiles": [], "problems": ["config.toml: line 3: unknown field `x`"]});
+    let ran = home(problems, true).run(&["config", "check", "--json"]);
+    assert_eq!(ran.code, Some(1));
+    let told = json!({"problems": ["config.toml: line 3: unknown field `x`"], "remarks": []});
+    assert_eq!((ran.json(), ran.stderr.as_str()), (told, ""));
+    let ran = home(json!({"profiles": []}), true).run(&["config", "check"]);
+    assert_eq!(ran.stdout, "FAIL  not all settings are in force\n", "a problem that is in no list");
+}
+
+#[test]
+fn a_check_without_an_agent_says_so() {
+    let home = home(json!({"profiles": []}), false);
+    let mut sso = home.sso(&["config", "check"]);
+    let ran = Ran::from(sso.env("SSO_AGENT_SOCK", home.path("nobody")).output().expect("sso runs"));
+    assert_eq!(ran.code, Some(3));
+}
+
+#[test]
+fn the_editor_that_is_named_opens_the_file_and_the_agent_checks_it() {
+    let home = home(json!({"profiles": []}), false);
+    let script = home.has("my editor", "#!/bin/sh\necho \"$1\" > \"$2\"\n");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).expect("our file");
+    let edit = |visual: &str| {
+        let mut sso = home.sso(&["config", "edit"]);
+        Ran::from(sso.env("VISUAL", visual).env("EDITOR", "false").output().expect("sso runs"))
+    };
+    let ran = edit(&format!("'{}' changed", script.display()));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(fs::read_to_string(home.path(CONFIG)).expect("a file"), "changed\n");
+    assert_eq!(home.asked("agent.reload").len(), 1);
+    let ran = edit("");
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("error: the editor \"false\" failed: "), "{ran:?}");
+    assert_eq!(home.asked("agent.reload").len(), 1, "nothing to check");
+}
