@@ -3,7 +3,12 @@
 
 mod at_home;
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use at_home::{Answer, Home};
 use serde_json::{Value, json};
@@ -164,6 +169,29 @@ fn of_two_sign_ins_for_one_session_the_second_is_spare() {
         assert!(ran.stderr.contains("(if the one above is no good)"), "{ran:?}");
         assert_eq!(home.asked("session.import").len(), imported);
     }
+}
+
+#[test]
+fn what_another_tool_uses_meanwhile_is_neither_tried_nor_removed() {
+    let place = Arc::new(OnceLock::new());
+    let cache = Arc::clone(&place);
+    let home = Home::with_agent(move |method, asked| match (method, cache.get()) {
+        ("session.import", Some(cache)) => {
+            fs::write(cache, json!({"version": 1, "tokens": {"play": token("new")}}).to_string())
+                .expect("our file");
+            takes(method, asked)
+        }
+        _ => Ok(json!({"sessions": []})),
+    });
+    home.has(".databrickscfg", PROFILES);
+    let tokens = json!({"work": token("one"), "play": token("two")});
+    let path = home.has(CACHE, &json!({"version": 1, "tokens": tokens}).to_string());
+    place.set(path.clone()).expect("once");
+    let ran = home.run(&["import", "--yes", "--remove"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(home.asked("session.import").len(), 1);
+    assert_eq!(ran.stderr.matches("it changed after it was read").count(), 2, "{ran:?}");
+    assert_eq!(keys(&path), ["play"]);
 }
 
 #[test]

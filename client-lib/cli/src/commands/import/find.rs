@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sso_agent_client::proto::secret;
 
 use super::{cli_cache, host, known::Known, python_cache};
+use crate::private;
 
 /// The client that is known to every Databricks workspace.
 pub(super) const STOCK_CLIENT: &str = "databricks-cli";
@@ -45,6 +46,14 @@ pub(super) struct Source {
     /// Of the file as it was read.
     #[serde(skip)]
     pub(super) seen: Seen,
+}
+
+impl Source {
+    /// The file, if it is still as it was.
+    pub(super) fn unchanged(&self) -> Result<Zeroizing<Vec<u8>>, String> {
+        let bytes = private::read(&self.path)?.filter(|bytes| Seen::of(bytes) == self.seen);
+        bytes.ok_or_else(|| "it changed after it was read".to_owned())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -102,7 +111,6 @@ pub(super) struct Stored {
 impl Stored {
     /// The refresh token, if there is one.
     pub(super) fn refresh_token(self) -> Result<SecretString, &'static str> {
-        use secrecy::ExposeSecret as _;
         let some = self.refresh_token.filter(|token| !token.expose_secret().is_empty());
         some.ok_or("it holds no refresh token; sign in instead")
     }

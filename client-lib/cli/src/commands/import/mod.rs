@@ -125,14 +125,19 @@ fn take_over(
                 .push(plan::left(&found, "the session was taken over from another place".to_owned()));
             continue;
         }
-        match agent.import(import(found)) {
+        // The other tool may have used the token while the person thought about it; a token that comes a
+        // second time makes some issuers end all that came from it.
+        let outcome = match shown.source.unchanged() {
+            Ok(_) => agent.import(import(found)).map_err(told),
+            Err(why) => Err(Told { kind: "failed", message: why, hint: "run `sso import` again".to_owned() }),
+        };
+        match outcome {
             Ok(session) => {
                 tell(&session, &shown, output)?;
                 taken.push(shown.source);
                 report.imported.push(session);
             }
             Err(error) => {
-                let error = told(error);
                 tell_not(&error, &shown, output);
                 report.failed.push(Failed { what: shown, error });
             }

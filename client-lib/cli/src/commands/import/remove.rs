@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     cli_cache,
-    find::{Seen, Skipped, Source, Tool},
+    find::{Skipped, Source, Tool},
 };
 use crate::private;
 
@@ -40,11 +40,7 @@ fn whole(sources: &[&Source]) -> Vec<Source> {
 
 fn originals(source: &Source) -> Result<(), String> {
     let path = source.path.as_path();
-    let changed = || "it changed in the meantime and was left as it is".to_owned();
-    let bytes = private::read(path)?.ok_or_else(changed)?;
-    if Seen::of(&bytes) != source.seen {
-        return Err(changed());
-    }
+    let bytes = source.unchanged()?;
     let rest = match source.tool {
         Tool::Python => None,
         Tool::Cli => cli_cache::without(&bytes, &source.keys)?,
@@ -62,7 +58,7 @@ fn put(path: &Path, rest: Option<&[u8]>) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::find::Seen, *};
     use std::fs;
 
     fn source(tool: Tool, path: &Path, keys: &[&str]) -> Source {
