@@ -196,8 +196,10 @@ async fn read_config(places: &Places) -> Result<Arc<Config>, StartError> {
 }
 
 async fn watch_config(config: Arc<Config>, handle: Handle) {
-    config::watch(config, |reading| {
-        handle.send(Message::SettingsChanged);
+    let settings = || config.known().machines();
+    handle.send(Message::SettingsChanged(settings()));
+    config::watch(config.clone(), |reading| {
+        handle.send(Message::SettingsChanged(settings()));
         handle.tell(config::event(reading));
     })
     .await;

@@ -163,7 +163,10 @@ impl Driver {
                 self.happened(Event::LogoutAsked(target, ticket));
             }
             // What is known of a host may be due to what they were.
-            Message::SettingsChanged => self.spender.http().discoveries().forget(),
+            Message::SettingsChanged(settings) => {
+                self.spender.http().discoveries().forget();
+                self.happened(Event::SettingsChanged(settings));
+            }
             Message::Look(look) => look(&self.agent, clock::now()),
             Message::Happened(event) => {
                 self.let_go(&event);
@@ -281,8 +284,8 @@ impl Driver {
         }
     }
 
-    fn forget(&mut self, id: SessionId, ticket: Ticket) {
-        let asker = self.logouts.remove(&ticket);
+    fn forget(&mut self, id: SessionId, ticket: Option<Ticket>) {
+        let asker = ticket.and_then(|ticket| self.logouts.remove(&ticket));
         let spender = self.spender.clone();
         self.jobs.spawn(async move {
             let outcome = spender.forget(&id).await;

@@ -1,8 +1,11 @@
 //! How everybody else in the daemon talks to the driver.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use sso_agent_core::{
@@ -30,8 +33,8 @@ pub(crate) enum Message {
     Login { plan: Box<Plan>, ticket: Ticket, news: mpsc::UnboundedSender<LoginNews> },
     /// Somebody wants to sign out.
     Logout { target: Target, ticket: Ticket, done: oneshot::Sender<Result<bool, Refusal>> },
-    /// The person's settings have changed.
-    SettingsChanged,
+    /// The person's settings have changed; these are those that programs sign in from.
+    SettingsChanged(BTreeSet<String>),
     /// Somebody wants to look at what there is.
     Look(Look),
     /// A job came to an end, or somebody hung up.

@@ -77,6 +77,8 @@ pub enum Event {
     TookOver(Box<SignedIn>),
     /// Somebody wants to sign out.
     LogoutAsked(Target, Ticket),
+    /// These are the settings that programs sign in from now.
+    SettingsChanged(BTreeSet<String>),
     /// Whoever held the ticket is gone.
     HungUp(Ticket),
     /// Time has passed.
@@ -115,8 +117,8 @@ pub enum Effect {
     Progress(Vec<Ticket>, Step),
     /// Call a sign-in off.
     CallOff(LoginId),
-    /// Revoke and remove what is stored of a session, and tell whoever asked for it.
-    Forget(SessionId, Ticket),
+    /// Revoke and remove what is stored of a session, and tell whoever asked for it, if anybody did.
+    Forget(SessionId, Option<Ticket>),
     /// Tell whoever listens.
     Tell(SessionId, Notice),
 }
@@ -262,6 +264,7 @@ impl Agent {
             Event::SignedIn(id, outcome) => self.signed_in(id, outcome, now),
             Event::TookOver(signed_in) => self.adopt(*signed_in, now),
             Event::LogoutAsked(target, ticket) => self.logout_asked(&target, ticket),
+            Event::SettingsChanged(settings) => self.settings_changed(&settings),
             Event::HungUp(ticket) => self.hung_up(ticket),
             Event::Woke => self.woke(now),
             Event::Stop => self.stop(),
@@ -350,9 +353,29 @@ impl Agent {
             Ok(id) => id,
             Err(refusal) => return vec![refuse(ticket, refusal)],
         };
+        self.drop_session(id, "signed out just now", Some(ticket))
+    }
+
+    /// What a program signed in with that is written nowhere any more is not to be used any longer.
+    fn settings_changed(&mut self, settings: &BTreeSet<String>) -> Vec<Effect> {
+        let gone =
+            |about: &About| about.made_from.as_ref().is_some_and(|made_from| !settings.contains(made_from));
+        let ids: Vec<SessionId> = self
+            .sessions
+            .values()
+            .map(Session::about)
+            .filter(|about| gone(about))
+            .map(|about| about.id.clone())
+            .collect();
+        ids.into_iter()
+            .flat_map(|id| self.drop_session(id, "its profile was changed just now", None))
+            .collect()
+    }
+
+    fn drop_session(&mut self, id: SessionId, why: &str, ticket: Option<Ticket>) -> Vec<Effect> {
         let mut effects = vec![Effect::Withdraw(id.clone())];
         if let Some(session) = self.sessions.remove(&id) {
-            effects.extend(effects_of(&id, session.close("signed out just now")));
+            effects.extend(effects_of(&id, session.close(why)));
         }
         self.unschedule(&id);
         effects.push(Effect::Forget(id.clone(), ticket));

@@ -52,6 +52,8 @@ pub struct Server {
     pub provider: Option<String>,
     /// The whole address of its discovery document.
     pub discovery_url: Option<String>,
+    /// The account that a workspace belongs to, for a server that serves several.
+    pub account_id: Option<String>,
     /// For a client that is registered at Entra, which an Azure workspace believes as it does its own
     /// server.
     pub entra: Option<Entra>,

@@ -36,7 +36,11 @@ fn place(section: &Section, text: &databrickscfg::Profile, home: Option<&str>) -
     let auth_type = text.auth_type.as_ref().map_err(ToString::to_string)?;
     let typed = text.host.as_deref().ok_or("it names no host")?;
     let host = Host::parse(typed, text.account_id.as_deref()).map_err(|error| error.to_string())?;
-    let mut server = Server { discovery_url: text.discovery_url.clone(), ..Server::default() };
+    let mut server = Server {
+        discovery_url: text.discovery_url.clone(),
+        account_id: text.account_id.clone(),
+        ..Server::default()
+    };
     let mut client_id = text.client_id.clone();
     let needs =
         |what: &str, there: bool| if there { Ok(()) } else { Err(format!("{auth_type} needs {what}")) };

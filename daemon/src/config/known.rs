@@ -1,6 +1,6 @@
 //! All that the files say, checked, and what a request means by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::SecretString;
 use sso_agent_core::{
@@ -14,6 +14,7 @@ use sso_agent_proto::{
     fault::{Fault, Kind},
     profile as wire,
     session::{Login, Target as Wanted},
+    token::TokenGet,
 };
 
 use super::{
@@ -112,6 +113,28 @@ impl Known {
         }
     }
 
+    /// The session whose own token will do for a request, if nothing else needs to be looked at.
+    pub(crate) fn plainly(&self, ask: &TokenGet) -> Option<SessionId> {
+        let label = ask.label.as_deref().map(Label::parse).transpose().ok()?;
+        match (&ask.session, &ask.profile, &ask.host) {
+            (Some(id), _, _) => Some(SessionId::named(id)),
+            (None, None, Some(typed)) => {
+                let host = Host::parse(typed, ask.account_id.as_deref()).ok()?;
+                Some(SessionId::of(&host, &label.unwrap_or_default()))
+            }
+            (None, Some(name), None) if label.is_none() => {
+                self.place(name).ok().filter(|place| !place.is_no_person()).map(Place::session)
+            }
+            (None, Some(_), _) | (None, None, None) => None,
+        }
+    }
+
+    /// Tells the settings that programs sign in from.
+    pub(crate) fn machines(&self) -> BTreeSet<String> {
+        let machines = self.places().filter(|(_, place)| matches!(place.identity, Identity::Machine(_)));
+        machines.map(|(_, place)| place.digest()).collect()
+    }
+
     /// What the default profile means, if there is one that can be served.
     pub(crate) fn default_meant(&self) -> Option<Meant> {
         self.of_profile(self.place(self.default.as_deref()?).ok()?, None).ok()
@@ -123,7 +146,11 @@ impl Known {
     /// A [`Fault`] for whoever asked.
     pub(crate) fn meant(&self, wanted: &Wanted) -> Result<Meant, Fault> {
         if let Some(id) = &wanted.session {
-            return Ok(Meant::Session(Target::Session(SessionId::named(id))));
+            let id = SessionId::named(id);
+            return match self.places().find(|(_, place)| place.is_no_person() && place.session() == id) {
+                Some((_, place)) => self.of_profile(place, None),
+                None => Ok(Meant::Session(Target::Session(id))),
+            };
         }
         let label = wanted.label.as_deref().map(translate::label).transpose()?;
         match (&wanted.host, &wanted.profile) {
@@ -133,7 +160,7 @@ impl Known {
                 "name the host as well; `sso status` shows what is signed in",
             )),
             (None, None) => Ok(Meant::Session(Target::Only)),
-            (None, Some(name)) => self.of_profile(&self.place(name)?.clone(), label),
+            (None, Some(name)) => self.of_profile(self.place(name)?, label),
             (Some(typed), name) => {
                 let host = translate::host(typed, self.account_of(wanted, typed).as_deref())?;
                 self.at(host, name.as_deref(), label)
@@ -145,7 +172,7 @@ impl Known {
         let named =
             name.and_then(|name| self.profiles.get(name)).and_then(|profile| profile.place.as_ref().ok());
         if let Some(place) = named.filter(|place| place.host == host) {
-            return self.of_profile(&place.clone(), label);
+            return self.of_profile(place, label);
         }
         let which = match (label, name) {
             (Some(label), _) => Which::Labelled(label),
@@ -162,11 +189,9 @@ impl Known {
         match &place.identity {
             _ if !own => Ok(Meant::Session(session(Which::Labelled(label)))),
             Identity::Person => Ok(Meant::Session(session(Which::OfProfile(label)))),
-            Identity::Token(token) => Ok(Meant::Token {
-                session: SessionId::of(&place.host, &label),
-                host: place.host.clone(),
-                token: token.clone(),
-            }),
+            Identity::Token(token) => {
+                Ok(Meant::Token { session: place.session(), host: place.host.clone(), token: token.clone() })
+            }
             Identity::Machine(_) => {
                 let made_from = place.digest();
                 let plan = machine_plan(place, made_from.clone(), &BTreeMap::new()).map(Box::new);
@@ -279,6 +304,7 @@ fn checked(name: &str, text: &ProfileText) -> Result<Place, String> {
             issuer,
             provider: text.provider.clone(),
             discovery_url: text.discovery_url.clone(),
+            account_id: text.account_id.clone(),
             entra: None,
         },
         client_id: text.client_id.clone(),

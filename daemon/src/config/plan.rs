@@ -83,6 +83,7 @@ pub(super) fn planned(login: Login, place: Place) -> Result<Plan, Fault> {
     } else {
         plan.server.provider = login.provider.or(plan.server.provider);
     }
+    plan.server.account_id = login.account_id.or(plan.server.account_id);
     plan.server.discovery_url = login.discovery_url.or(plan.server.discovery_url);
     plan.client_id = login.client_id.or(plan.client_id);
     plan.client_secret = login.client_secret.or(plan.client_secret);

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use sso_agent_core::{
     host::Host,
     login::{Server, Subject},
-    words::Label,
+    words::{Label, SessionId},
 };
 use sso_agent_proto::profile::Source;
 
@@ -80,6 +80,19 @@ impl Profile {
 }
 
 impl Place {
+    /// The session that it is for.
+    pub(crate) fn session(&self) -> SessionId {
+        SessionId::of(&self.host, &self.label)
+    }
+
+    /// Whether no person signs in to it.
+    pub(crate) fn is_no_person(&self) -> bool {
+        match self.identity {
+            Identity::Person => false,
+            Identity::Machine(_) | Identity::Token(_) => true,
+        }
+    }
+
     /// Tells these settings from any others, without telling them.
     pub(crate) fn digest(&self) -> String {
         let mut hash = Sha256::new();

@@ -102,7 +102,7 @@ impl Service {
         let reading = tokio::task::spawn_blocking(move || config.read_again()).await;
         let reading =
             reading.map_err(|_| RpcError::new(Code::Internal, "reading the config files failed"))?;
-        self.handle.send(Message::SettingsChanged);
+        self.handle.send(Message::SettingsChanged(self.config.known().machines()));
         self.handle.tell(config::event(reading));
         match self.config.known().problems.as_slice() {
             [] => Ok(Done {}),

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use sso_agent_core::{
-    agent::{Agent, Answer, Target, Which},
+    agent::{Agent, Answer, Target},
     refusal::{OAuthError, Refusal},
     time::Now,
-    words::{Label, Need, SessionId},
+    words::{Need, SessionId},
 };
 use sso_agent_proto::{
     fault::{Fault, Kind},
@@ -52,15 +52,7 @@ impl Service {
             return None;
         }
         let known = self.config.known();
-        let Ok(Meant::Session(target)) = known.meant(&ask.target()) else { return None };
-        let session = match target {
-            Target::Session(session) => session,
-            Target::Host(host, Which::Labelled(label) | Which::OfProfile(label)) => {
-                SessionId::of(&host, &label)
-            }
-            Target::Host(host, Which::Any { .. }) => SessionId::of(&host, &Label::default()),
-            Target::Host(_, Which::OfMachine { .. }) | Target::Only => return None,
-        };
+        let session = known.plainly(ask)?;
         let now = clock::now();
         let need = translate::need(ask, known.settings.force_refresh_within);
         let offered = self.handle.snapshot().get(&session, &need, now)?;

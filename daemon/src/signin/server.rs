@@ -34,6 +34,7 @@ pub(super) async fn find(plan: &Plan, http: &Http) -> Result<Server, Refusal> {
         }
     };
     let sought = Sought {
+        account_id: said.account_id.as_deref(),
         document: said.discovery_url.as_deref(),
         provider: said.provider.as_deref().map(named).transpose()?,
         via,

@@ -123,11 +123,37 @@ fn after_signing_out_the_token_is_withdrawn_before_anybody_hears_of_it() {
     let mut agent = agent_with(&[(1, "")]);
     let effects = agent.handle(Event::LogoutAsked(Target::Only, Ticket(1)), at(1, 0));
     assert!(matches!(effects[0], Effect::Withdraw(_)));
-    assert!(matches!(effects[1], Effect::Forget(_, Ticket(1))));
+    assert!(matches!(effects[1], Effect::Forget(_, Some(Ticket(1)))));
     assert_eq!(agent.sessions().len(), 0);
     assert!(agent.wake_at(at(1, 0)).is_none());
     let again = agent.handle(Event::LogoutAsked(Target::Host(host(1), Which::any()), Ticket(2)), at(1, 0));
     assert!(matches!(&again[..], [Effect::Reply(_, Answer::Refused(Refusal::Unknown { .. }))]));
+}
+
+#[test]
+fn what_a_program_signed_in_with_goes_when_it_is_written_nowhere_any_more() {
+    let mut agent = agent_with(&[(1, "")]);
+    for made_from in ["old", "kept"] {
+        let mut program = signed_in(1, made_from, lease(0, at(0, 0), 3600));
+        program.about.made_from = Some(made_from.to_owned());
+        agent.handle(Event::SignedIn(LoginId(0), Ok(program)), at(0, 0));
+    }
+    let of = |made_from: &str| Which::OfMachine {
+        label: Label::parse(made_from).unwrap(),
+        made_from: made_from.to_owned(),
+    };
+    let find = |agent: &Agent, made_from: &str| agent.find(&Target::Host(host(1), of(made_from)));
+    assert!(find(&agent, "old").is_ok() && find(&agent, "kept").is_ok());
+    let any = agent.find(&Target::Host(host(1), Which::any())).unwrap();
+    assert_eq!(any.as_str(), "h1.example", "a program's session is for those who name its profile");
+
+    let effects = agent.handle(Event::SettingsChanged(["kept".to_owned()].into()), at(1, 0));
+    assert!(
+        matches!(&effects[..], [Effect::Withdraw(_), Effect::Forget(_, None), Effect::Tell(..)]),
+        "{effects:?}"
+    );
+    assert!(find(&agent, "old").is_err() && find(&agent, "kept").is_ok());
+    assert_eq!(agent.sessions().len(), 2, "persons are none of its business");
 }
 
 #[test]
