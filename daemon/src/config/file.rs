@@ -73,10 +73,21 @@ fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sso_agent_proto::places::CONFIG_TEMPLATE;
 
     #[test]
     fn an_empty_file_is_a_good_one() {
         assert_eq!(read(""), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn a_new_file_sets_nothing_and_all_that_it_explains_can_be_set() {
+        assert_eq!(read(CONFIG_TEMPLATE), Ok(Settings::default()));
+        let set =
+            |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).map(str::to_owned);
+        let all: Vec<String> = CONFIG_TEMPLATE.lines().filter_map(set).collect();
+        let settings = read(&all.join("\n")).unwrap();
+        assert_eq!((settings.profile.len(), settings.force_refresh_within), (2, FORCE_REFRESH_WITHIN));
     }
 
     #[test]
