@@ -198,7 +198,8 @@ fn what_another_tool_uses_meanwhile_is_neither_tried_nor_removed() {
 fn where_nothing_is_there_is_nothing_to_do() {
     let home = Home::with_agent(|_, _| Ok(json!({"sessions": []})));
     let ran = home.run(&["import"]);
-    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "There is no sign-in to take over\n"), "{ran:?}");
+    assert_eq!(ran.code, Some(0));
+    assert!(ran.stdout.starts_with("There is no sign-in to take over. "), "{ran:?}");
     home.has(CACHE, "{\"version\":1,\"tokens\":{\"CANARY");
     home.has(".databrickscfg", "CANARY");
     let ran = home.run(&["import"]);

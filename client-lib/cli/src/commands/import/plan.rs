@@ -11,6 +11,9 @@ const HEADER: [&str; 4] = ["FROM", "HOST", "ACCOUNT", "BECOMES"];
 const WARNING: &str = "\
 Each refresh token is used once, to see whether it is good. After that the copy that the other tool has
 may be worthless: that tool then needs the agent, or a sign-in of its own.";
+const NOTHING_THERE: &str = "\
+There is no sign-in to take over. What the Databricks CLI keeps in the keyring is not looked at.
+";
 
 /// A sign-in as it is shown: all but its token.
 #[derive(Debug, Clone, Serialize)]
@@ -76,7 +79,7 @@ pub(super) fn words(findings: &Findings) -> String {
         findings.skipped.iter().for_each(|skipped| text += &line(skipped));
     }
     if findings.found.is_empty() {
-        text += "There is no sign-in to take over\n";
+        text += NOTHING_THERE;
     }
     text
 }
