@@ -65,7 +65,9 @@ fn every_block_is_accounted_for() {
     for block in &blocks {
         let language = match block.way.split(' ').next().unwrap_or_default() {
             "shell" => "sh",
-            "python" | "file" => "python",
+            "python" => "python",
+            "file" if block.way.ends_with(".toml") => "toml",
+            "file" => "python",
             "doctest" => "rust,no_run",
             "elsewhere" => "sh",
             _ => panic!("line {}: no comment says how this block is run", block.line),
@@ -203,7 +205,9 @@ impl DemoIssuer {
             "shell" => sandbox.command("bash"),
             "python" => sandbox.command("python3"),
             "file" => {
-                fs::write(sandbox.path(block.way.trim_start_matches("file ")), text).expect("our own folder");
+                let file = sandbox.path(block.way.trim_start_matches("file "));
+                fs::create_dir_all(folder(&file)).expect("our own folder");
+                fs::write(file, text).expect("our own folder");
                 return nothing();
             }
             _ => return nothing(),
