@@ -15,12 +15,16 @@ use serde_json::{Value, json};
 
 const NOT_CONFIGURED: &str = "Error: cache: databricks OAuth is not configured for this host. no cached credentials; run `databricks auth login` to sign in\n";
 
-/// Somebody is signed in at https://h, in this state, with this label; `token.get` is refused.
+/// Somebody was signed in at https://h, with this label or (`#ACCOUNT`) at this account; `token.get` is
+/// refused.
 fn refusing(kind: &'static str, label: &'static str) -> Fake {
     Fake::answering(move |method| -> Answer {
         let mut known = session();
         known["state"] = json!("login_required");
-        known["label"] = json!(label);
+        match label.strip_prefix('#') {
+            Some(account) => known["account_id"] = json!(account),
+            None => known["label"] = json!(label),
+        }
         match method {
             "token.get" => {
                 Err(json!({"code": -32000, "message": "no", "data": {"kind": kind, "hint": "do this"}}))
@@ -152,6 +156,8 @@ fn where_nobody_signed_in_sdks_are_sent_on_to_their_next_way() {
     assert_eq!(elsewhere.run("auth token --host new.example").stderr, NOT_CONFIGURED);
     let of_another_profile = Bench::with(refusing("login_required", "other"), FILE);
     assert_eq!(of_another_profile.run("auth token work").stderr, NOT_CONFIGURED);
+    let of_another_account = Bench::with(refusing("login_required", "#other"), FILE);
+    assert_eq!(of_another_account.run("auth token work").stderr, NOT_CONFIGURED);
     let bench = Bench::new(FILE);
     assert_eq!(bench.run("auth token pat").stderr, NOT_CONFIGURED);
     assert!(bench.fake.asked("token.get").is_empty(), "a personal access token is no matter of this command");

@@ -65,6 +65,15 @@ fn a_login_that_names_too_little_is_told_what() {
 }
 
 #[test]
+fn a_profile_may_have_a_name_that_is_no_label() {
+    let bench = Bench::new("");
+    bench.command("auth login --host h --profile").arg("my profile").output().expect("it runs");
+    let asked = &bench.fake.asked("session.login")[0];
+    assert_eq!((&asked["profile"], &asked["label"]), (&json!("my profile"), &Value::Null));
+    assert!(bench.text().contains("[my profile]\n"));
+}
+
+#[test]
 fn a_login_that_is_refused_changes_nothing() {
     let bench = Bench::with(Fake::refusing("cancelled"), FILE);
     assert_eq!(bench.run("auth login pat").code, Some(1));
@@ -253,7 +262,7 @@ fn a_logout_ends_the_sign_in_and_takes_the_profile_out_if_asked_to() {
 
 #[test]
 fn a_sign_in_that_another_profile_uses_is_kept() {
-    let bench = Bench::new(&format!("{FILE}[too]\nhost = h\n"));
+    let bench = Bench::new(&format!("{FILE}[too]\nhost = h\naccount_id = acc\n"));
     bench.run("auth logout work --auto-approve");
     assert!(bench.fake.asked("session.logout").is_empty());
 }

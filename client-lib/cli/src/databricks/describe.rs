@@ -127,7 +127,8 @@ fn try_out(attributes: &Attributes, auth_type: &AuthType) -> Result<Option<Strin
     let mut agent = Agent::connect().map_err(|error| error.to_string())?;
     agent.token(request).map_err(|error| error.to_string())?;
     let sessions = agent.sessions().unwrap_or_default();
-    Ok(resolve::session_of(&sessions, host, profile.as_deref()).and_then(|session| session.user.clone()))
+    let session = resolve::session_of(&sessions, host, attributes.get("account_id"), profile.as_deref());
+    Ok(session.and_then(|session| session.user.clone()))
 }
 
 fn configured(value: &Value, unused: bool, sensitive: bool) -> Configured {

@@ -127,7 +127,9 @@ impl Plan {
         }
         Login {
             host: Some(self.host.clone()),
-            label: Some(self.name.clone()),
+            // The label decides; only of a name that can be none the agent makes one.
+            label: Some(self.name.clone()).filter(|name| resolve::is_label(name)),
+            profile: Some(self.name.clone()).filter(|name| !resolve::is_label(name)),
             account_id: self.account_id.clone(),
             client_id: self.client_id.clone(),
             scopes: asked,

@@ -11,7 +11,7 @@ use sso_agent_client::{
 use crate::{
     args::Said,
     file::Loaded,
-    host, resolve,
+    resolve,
     say::{self, Fail},
 };
 
@@ -98,13 +98,14 @@ fn end(section: &Section, file: &Loaded) -> Result<(), Fail> {
     let Some(own) = section.get("host") else {
         return Err(Fail::new(format!("no host configured for profile {}", section.name())));
     };
+    let account_id = section.get("account_id");
     let others = resolve::at_host(&file.config, own)
-        .filter(|other| other.name() != section.name())
+        .filter(|other| other.name() != section.name() && other.get("account_id") == account_id)
         .any(|other| other.auth_type().is_ok_and(|auth_type| auth_type.is_person()));
     let mut agent = Agent::connect()?;
     let ends = |session: &Session| {
-        host::same(&session.host, own)
-            && (session.label == section.name() || session.label.is_empty() && !others)
+        resolve::is_at(session, own, account_id)
+            && (resolve::is_label_of(&session.label, section.name()) || session.label.is_empty() && !others)
     };
     let sessions = agent.sessions()?;
     for session in sessions.into_iter().filter(ends) {

@@ -75,7 +75,8 @@ impl Known {
             // Whether the server takes it, only the server knows; the agent passes it on as it is.
             Ok(AuthType::Pat) => section.has("token"),
             Ok(auth_type) if auth_type.is_person() => {
-                resolve::session_of(&self.sessions, host, Some(section.name())).is_some_and(resolve::is_live)
+                resolve::session_of(&self.sessions, host, section.get("account_id"), Some(section.name()))
+                    .is_some_and(resolve::is_live)
             }
             Ok(_) => self.profiles.iter().flat_map(|known| &known.profiles).any(|known| {
                 let there = known.host.as_deref().is_some_and(|own| host::same(own, host));

@@ -12,6 +12,9 @@ use crate::{
     say::Fail,
 };
 
+/// As long as the agent lets a label be.
+const LONGEST_LABEL: usize = 64;
+
 /// What a token is wanted for.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted<'a> {
@@ -165,12 +168,43 @@ pub(crate) fn reserved() -> Fail {
 pub(crate) fn session_of<'a>(
     sessions: &'a [Session],
     host: &str,
+    account_id: Option<&str>,
     profile: Option<&str>,
 ) -> Option<&'a Session> {
-    let labelled = |label: &str| {
-        sessions.iter().find(|session| session.label == label && host::same(&session.host, host))
+    let here = || sessions.iter().filter(|session| is_at(session, host, account_id));
+    let own = profile.and_then(|name| here().find(|session| is_label_of(&session.label, name)));
+    own.or_else(|| here().find(|session| session.label.is_empty()))
+}
+
+/// Whether a session is at this host, and of this account where the host has several.
+pub(crate) fn is_at(session: &Session, host: &str, account_id: Option<&str>) -> bool {
+    let same_account = match (&session.account_id, account_id) {
+        (Some(own), Some(other)) => own.eq_ignore_ascii_case(other),
+        _ => true,
     };
-    profile.and_then(labelled).or_else(|| labelled(""))
+    same_account && host::same(&session.host, host)
+}
+
+/// What a label may be: the agent takes no other.
+pub(crate) fn is_label(text: &str) -> bool {
+    text.chars().count() <= LONGEST_LABEL && text.chars().all(fits_label)
+}
+
+/// Whether a session is the one of this profile. The agent labels it with the profile's name; where that
+/// can be no label, with what it can have of it and a check sum.
+pub(crate) fn is_label_of(label: &str, profile: &str) -> bool {
+    if is_label(profile) {
+        return label == profile;
+    }
+    let fitted = |c: char| if fits_label(c) { c } else { '-' };
+    let stem: String = profile.chars().take(40).map(fitted).chain(['.']).collect();
+    label
+        .strip_prefix(&stem)
+        .is_some_and(|sum| sum.len() == 8 && sum.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+fn fits_label(c: char) -> bool {
+    c.is_alphanumeric() || "._@+-".contains(c)
 }
 
 /// Whether a session can give a token now.
@@ -194,4 +228,25 @@ pub(crate) fn proposed_name(host: &str, account_id: Option<&str>) -> String {
     let canonical = host::canonical(host).unwrap_or_default();
     let name = canonical.split("://").nth(1).and_then(|name| name.split(['.', ':']).next());
     name.filter(|name| !name.is_empty()).unwrap_or(DEFAULT).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_session_of_a_profile_is_known_by_its_label() {
+        assert!(is_label_of("work", "work") && !is_label_of("work", "home"));
+        assert!(is_label_of("a-b.0123abcd", "a b") && is_label_of("a-b.0123abcd", "a/b"));
+        assert!(!is_label_of("a-b", "a b") && !is_label_of("a-b.0123abcx", "a b") && !is_label_of("", "a b"));
+        let long = "x".repeat(65);
+        assert!(is_label_of(&format!("{}.0123abcd", "x".repeat(40)), &long));
+    }
+
+    #[test]
+    fn a_name_is_proposed_as_by_the_cli() {
+        assert_eq!(proposed_name("https://adb-7.1.azuredatabricks.net", None), "adb-7");
+        assert_eq!(proposed_name("accounts.cloud.databricks.com", Some("a")), "ACCOUNT-a");
+        assert_eq!(proposed_name("http://localhost:8080", None), "localhost");
+    }
 }

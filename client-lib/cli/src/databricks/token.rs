@@ -101,8 +101,15 @@ fn unreachable(error: Error) -> Fail {
 fn is_known(agent: &mut Agent, wanted: &Wanted<'_>) -> bool {
     let sessions = agent.sessions().unwrap_or_default();
     match &wanted.host {
-        Some(host) => resolve::session_of(&sessions, host, wanted.profile.as_deref()).is_some(),
-        None => sessions.iter().any(|session| Some(&session.label) == wanted.profile.as_ref()),
+        Some(host) => {
+            let (account_id, profile) = (wanted.account_id.as_deref(), wanted.profile.as_deref());
+            resolve::session_of(&sessions, host, account_id, profile).is_some()
+        }
+        None => {
+            let named =
+                |name: &str| sessions.iter().any(|session| resolve::is_label_of(&session.label, name));
+            wanted.profile.as_deref().is_some_and(named)
+        }
     }
 }
 
