@@ -47,7 +47,8 @@ impl Reply {
 pub(crate) async fn ask(service: &Service, call: Call) -> Result<Reply, RpcError> {
     match service.at_once(&Id::Null, &call) {
         Some(line) => Reply::read(line),
-        None => Reply::read(service.answer(&Id::Null, call).await?),
+        // Boxed, since a future is moved with all that it may ever hold, and this is seldom needed.
+        None => Reply::read(Box::pin(service.answer(&Id::Null, call)).await?),
     }
 }
 

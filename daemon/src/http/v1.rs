@@ -43,17 +43,18 @@ impl Site for Api {
         let (head, body) = request.into_parts();
         let query = head.uri.query().unwrap_or_default();
         let get = head.method == Method::GET;
+        // What is rare is boxed: a future is moved with all that it may ever hold.
         match head.uri.path() {
             "/v1/token.get" if get => self.token(query).await,
             "/v1/events" if get => match events::wish(query) {
                 Ok(wish) => events::tell(&self.service, wish, self.stop.clone()),
                 Err(error) => answer::refused(error),
             },
-            "/metrics" if get => self.metrics().await,
+            "/metrics" if get => Box::pin(self.metrics()).await,
             "/openapi.json" if get => answer::json(StatusCode::OK, OPENAPI.into()),
             "/v1/events" | "/metrics" | "/openapi.json" => not_allowed("GET"),
             path => match path.strip_prefix(METHODS) {
-                Some(method) if head.method == Method::POST => self.call(method, body).await,
+                Some(method) if head.method == Method::POST => Box::pin(self.call(method, body)).await,
                 Some("token.get") => not_allowed("GET, POST"),
                 Some(_) => not_allowed("POST"),
                 None => {

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use sso_agent_proto::{
     fault::{Fault, Kind},
     metadata::{MetadataGet, MetadataUrl},
+    method::Call,
     rpc::{Code, RpcError},
     session::{Session, State, Target},
     token::TokenGet,
@@ -52,8 +53,8 @@ async fn session_of_token(service: &Service, target: &Target, scopes: &[String])
         wait_s: Some(WAIT_S),
         ..TokenGet::default()
     };
-    // Not counted: it goes nowhere. Boxed, since the service answers this by way of itself.
-    let reply = Box::pin(ask::ask(service, sso_agent_proto::method::Call::TokenGet(wish))).await?;
+    // Not counted: it goes nowhere.
+    let reply = ask::ask(service, Call::TokenGet(wish)).await?;
     let token: Token = serde_json::from_slice(reply.json())
         .map_err(|_| RpcError::new(Code::Internal, "the token cannot be read"))?;
     Ok(token.session)
