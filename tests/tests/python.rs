@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 use sso_agent_tests::{Agent, Finished, Provider, Sandbox, need, parts, token};
+use std::ffi::OsStr;
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -46,6 +48,66 @@ fn the_sdk_goes_on_when_a_token_ends() {
 }
 
 #[test]
+fn every_release_of_the_sdk_takes_the_credentials() {
+    let story = "older SDKs with the package";
+    let python = need!(story, python(), NO_PYTHON);
+    let older = need!(story, parts::fetched("older"), "older releases of the SDK are missing");
+    let provider = need!(story, Provider::start(3600), NO_PROVIDER);
+    let sandbox = Sandbox::new();
+    let _agent = Agent::start(&sandbox);
+    sandbox.sso(["login", &provider.url]).ok();
+
+    let releases: Vec<PathBuf> = fs::read_dir(older)
+        .expect("our own folder")
+        .map(|entry| entry.expect("our own folder").path())
+        .filter(|path| path.is_dir())
+        .collect();
+    assert!(releases.len() >= 4, "{releases:?}");
+    for release in releases {
+        let listed = clusters(&sandbox, &python, Some(&release), &json!({"host": provider.url}), &json!({}));
+        assert_eq!(listed["clusters"], json!(["shared-autoscaling", "nightly-jobs"]));
+        assert_eq!(listed["release"], release.file_name().and_then(OsStr::to_str).expect("a version"));
+    }
+    assert_eq!(provider.count("token_requests"), 1, "all of them use the token of the sign-in");
+}
+
+#[test]
+fn a_profile_names_the_host_to_the_sdk_or_to_the_agent() {
+    let story = "profiles with the package";
+    let python = need!(story, python(), NO_PYTHON);
+    let provider = need!(story, Provider::start(3600), NO_PROVIDER);
+    let mut sandbox = Sandbox::new();
+    fs::write(sandbox.path("home/.databrickscfg"), format!("[work]\nhost = {}\n", provider.url))
+        .expect("a file");
+    let _agent = Agent::start(&sandbox);
+    sandbox.sso(["login", "--profile", "work"]).ok();
+
+    let read_by_the_sdk = clusters(&sandbox, &python, None, &json!({"profile": "work"}), &json!({}));
+    sandbox.set("DATABRICKS_CONFIG_FILE", "/dev/null");
+    let read_by_the_agent = clusters(&sandbox, &python, None, &json!({}), &json!({"profile": "work"}));
+    for listed in [read_by_the_sdk, read_by_the_agent] {
+        assert_eq!(listed["host"], provider.url.as_str());
+        assert_eq!(listed["clusters"], json!(["shared-autoscaling", "nightly-jobs"]));
+    }
+}
+
+#[test]
+fn the_sql_connector_sends_the_token() {
+    let story = "the SQL connector with the package";
+    let environment = need!(story, parts::fetched("dbt"), "the SQL connector is missing");
+    let provider = need!(story, Provider::start(3600), NO_PROVIDER);
+    let sandbox = Sandbox::new();
+    let _agent = Agent::start(&sandbox);
+    sandbox.sso(["login", &provider.url]).ok();
+
+    let script = parts::source().join("tests/python/connector.py");
+    let mut connector = of_package(&sandbox, &environment.join("bin/python"), &[]);
+    let sent = Finished::of(connector.arg(script).arg(&provider.url));
+    let token = sent.ok().strip_prefix("Bearer ").expect("a bearer token");
+    assert_eq!(provider.judge(token), 200);
+}
+
+#[test]
 fn python_and_the_command_line_start_one_agent_between_them() {
     let python = need!("starting by Python", python(), NO_PYTHON);
     let mut sandbox = Sandbox::new();
@@ -74,7 +136,7 @@ fn a_socket_folder_that_others_can_write_gets_no_byte_from_python() {
     let sandbox = Sandbox::new();
     let agent = Agent::start(&sandbox);
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-    std::fs::set_permissions(sandbox.socket_folder(), open).expect("our own folder");
+    fs::set_permissions(sandbox.socket_folder(), open).expect("our own folder");
 
     let refused = Finished::of(&mut of_package(
         &sandbox,
@@ -91,6 +153,23 @@ fn python() -> Option<PathBuf> {
     parts::fetched("python").map(|folder| folder.join("bin/python"))
 }
 
+/// What the script of that name says, with some release of the SDK instead of the newest.
+fn clusters(sandbox: &Sandbox, python: &Path, release: Option<&Path>, client: &Value, ours: &Value) -> Value {
+    let script = parts::source().join("tests/python/clusters.py");
+    let mut command = of_package(sandbox, python, &[]);
+    if let Some(release) = release {
+        let folders = [release.to_owned(), package()];
+        command.env("PYTHONPATH", std::env::join_paths(folders).expect("folders of a path"));
+    }
+    let listed = Finished::of(command.arg(script).arg(client.to_string()).arg(ours.to_string()));
+    listed.ok();
+    listed.json()
+}
+
+fn package() -> PathBuf {
+    parts::source().join("client-lib/python/src")
+}
+
 fn status(sandbox: &Sandbox) -> Command {
     let mut command = sandbox.command(parts::program("sso"));
     command.arg("status");
@@ -101,7 +180,7 @@ fn status(sandbox: &Sandbox) -> Command {
 fn of_package(sandbox: &Sandbox, python: &Path, args: &[&str]) -> Command {
     let mut command = sandbox.command(python);
     command
-        .env("PYTHONPATH", parts::source().join("client-lib/python/src"))
+        .env("PYTHONPATH", package())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("PYTHONWARNINGS", "ignore::ResourceWarning")
         .args(args);
