@@ -1,15 +1,15 @@
 // Workload identity: somebody else's token for one of ours (RFC 8693). "Somebody else" is a key of this
 // process's own; `subject` is what a build server or a cluster would put into a file.
-import { generateKeyPairSync } from 'node:crypto';
 import { errors } from 'oidc-provider';
 import { SignJWT, jwtVerify } from 'jose';
+import { keyPair } from './keys.mjs';
 import { EXCHANGE, resourceServer } from './tokens.mjs';
 
 /// Stands in for the client that an exchange need not name.
 export const ANYBODY = 'federation';
 
 const JWT = 'urn:ietf:params:oauth:token-type:jwt';
-const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const { publicKey, privateKey } = keyPair('ec', { namedCurve: 'P-256' });
 
 /// A token of somebody else's that says who its bearer is.
 export function subject(user, audience, ttl_s) {

@@ -6,11 +6,12 @@
 //
 // The rest can be changed while it runs: see control.mjs.
 import { createServer } from 'node:http';
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { misbehave } from './answers.mjs';
 import { control, newState } from './control.mjs';
 import { MOUNT, entra, signpost } from './entra.mjs';
 import { ANYBODY, exchanges } from './exchange.mjs';
+import { keyPair } from './keys.mjs';
 import { machineClient, openid, publicClient } from './openid.mjs';
 import { AZURE_APP, shapeOf } from './shapes.mjs';
 import { signIn } from './signin.mjs';
@@ -24,7 +25,7 @@ const server = createServer();
 await listening(server);
 const url = `http://127.0.0.1:${server.address().port}`;
 const shape = shapeOf(process.env.SHAPE ?? 'workspace', url);
-const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const { publicKey, privateKey } = keyPair('rsa', { modulusLength: 2048 });
 const jwk = { ...privateKey.export({ format: 'jwk' }), kid: 'one', alg: 'RS256', use: 'sig' };
 
 const provider = openid({
