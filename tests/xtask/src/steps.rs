@@ -43,7 +43,8 @@ const STEPS: &[Step] = &[
 ];
 
 /// What `--quick` leaves out of the end-to-end tests: these need real parts, or run for minutes.
-const LONG: &[&str] = &["herd", "kill", "nspawn", "provider", "python", "soak"];
+const LONG: &[&str] =
+    &["chain", "clients", "force_refresh", "herd", "kill", "nspawn", "provider", "python", "seed", "soak"];
 
 /// The same for every build, so that no dependency is compiled twice.
 const EVERYTHING: &[&str] = &["--workspace", "--all-features", "--locked"];
