@@ -67,8 +67,7 @@ impl Sandbox {
         let folder = self.path("shim");
         if !folder.exists() {
             fs::create_dir(&folder).expect("a new folder");
-            fs::copy(parts::program("sso-databricks"), folder.join("databricks"))
-                .expect("a program and a folder");
+            self.sso(["shim".as_ref(), "install".as_ref(), folder.as_os_str()]).ok();
         }
         folder
     }

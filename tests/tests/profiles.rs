@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use sso_agent_tests::clients::{Bench, Client, Said, Way};
+use sso_agent_tests::rpc::Connection;
 use sso_agent_tests::{Agent, Finished, Provider, Sandbox, need, token};
 use std::fs;
 
@@ -151,4 +152,36 @@ fn scopes_narrower_than_the_sessions_get_a_token_of_their_own_without_a_second_s
 
     provider.set(&json!({"narrow": false}));
     assert_eq!(narrow(), first, "what is at hand is served");
+}
+
+#[test]
+fn a_bad_file_of_profiles_harms_no_session_and_is_written_by_nobody() {
+    let sandbox = Sandbox::new();
+    let provider = need!("bad files", Provider::start(3600), NO_PROVIDER);
+    let url = &provider.url;
+    let _agent = Agent::start(&sandbox);
+    sandbox.sso(["login", url]).ok();
+    let token = sandbox.sso(["token", url]).ok().to_owned();
+    let file = sandbox.path("home/.databrickscfg");
+    let huge = format!("[a]\nhost = {url}\n{}", "# and so on\n".repeat(900_000));
+    let bad: [&[u8]; 4] = [b"\x7fELF\0\xff\xfe", huge.as_bytes(), b"[half\nhost = ht", b"no section = 1\n"];
+    for content in bad {
+        fs::write(&file, content).unwrap();
+        let mut connection = Connection::open(&sandbox.socket()).unwrap();
+        let _ = connection.call("agent.reload", &json!({})).unwrap();
+        assert_eq!(sandbox.sso(["token", url]).ok(), token, "sessions go on");
+        let named = sandbox.sso(["token", "--profile", "a"]);
+        assert_ne!(named.code, Some(0));
+        assert!(named.stderr.contains(".databrickscfg"), "it says which file: {named:?}");
+        sandbox.databricks(["auth", "token", "--profile", "a"]).failed_with(1);
+        sandbox.databricks(["auth", "profiles", "--skip-validate"]);
+        sandbox.databricks(["auth", "login", "--host", url, "--profile", "a"]).failed_with(1);
+        assert!(fs::read(&file).unwrap() == content, "nobody writes to what they cannot read");
+    }
+    fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(&file, &file).unwrap();
+    assert_eq!(sandbox.sso(["token", url]).ok(), token, "a loop of links holds nobody up");
+    let looped = sandbox.databricks(["auth", "token", "--profile", "a"]);
+    looped.failed_with(1);
+    assert!(looped.stderr.starts_with("Error: "), "{looped:?}");
 }
