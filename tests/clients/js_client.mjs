@@ -9,10 +9,13 @@ const { version } = require(`${SDK}/package.json`);
 const { DatabricksCliCredentials } = require(`${SDK}/dist/config/DatabricksCliCredentials.js`);
 const { MetadataServiceCredentials } = require(`${SDK}/dist/config/MetadataServiceCredentials.js`);
 
-const client = process.argv[2] === 'account' ? new AccountClient({}) : new WorkspaceClient({});
+// The name of an account's host begins with `accounts.`, unless the program says what it is.
+const forAccount = process.argv[2] === 'account';
+const client = forAccount ? new AccountClient({ experimentalIsUnifiedHost: true }) : new WorkspaceClient({});
 const names = [];
-if (process.argv[2] === 'account') {
-  for (const workspace of await client.workspaces.list()) names.push(workspace.workspace_name);
+if (forAccount) {
+  // A list, which this SDK makes an object of.
+  for (const { workspace_name: name } of Object.values(await client.workspaces.list())) names.push(name);
 } else {
   for await (const cluster of client.clusters.list({})) names.push(cluster.cluster_name);
 }
