@@ -281,13 +281,15 @@ impl Said {
         Ok(())
     }
 
+    /// An empty value counts as none, as an unset variable of a script leaves it.
     fn set(&mut self, name: &str, value: String) -> Result<(), Fail> {
+        let some = |value: String| Some(value).filter(|value| !value.is_empty());
         match name {
-            "profile" => self.profile = Some(value),
-            "host" => self.host = Some(value),
-            "account-id" => self.account_id = Some(value),
-            "workspace-id" => self.workspace_id = Some(value),
-            "scopes" => self.scopes = Some(value),
+            "profile" => self.profile = some(value),
+            "host" => self.host = some(value),
+            "account-id" => self.account_id = some(value),
+            "workspace-id" => self.workspace_id = some(value),
+            "scopes" => self.scopes = some(value),
             "output" => self.output = Some(format(&value)?),
             "timeout" => self.timeout = Some(duration(&value)?),
             // What the real CLI logs is of no concern here.
@@ -374,6 +376,7 @@ mod tests {
         assert_eq!((token.force_refresh, token.timeout), (true, Some(Duration::from_secs(30))));
         assert_eq!(said("auth token x --output text").1.output, Some(Format::Text));
         assert_eq!(said("version --output json").0, Command::Version);
+        assert_eq!(said("auth token --profile= --host h").1.profile, None);
         assert_eq!(said("--version").0, Command::Version);
         assert_eq!(said("-v").0, Command::Version);
         assert!(said("auth profiles --skip-validate=true").1.skip_validate);
