@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
 };
 
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use sso_agent_core::{
     time::Now,
     words::{Lease, Need, SessionId},
 };
+use sso_agent_proto::secret::Wiped;
 
 use crate::clock;
 
@@ -20,17 +21,26 @@ use crate::clock;
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot(RwLock<HashMap<SessionId, Offered>>);
 
-/// A lease, and its end as it goes over the wire.
+/// A lease, its end as it goes over the wire, and all that is the same in every answer that has it.
 #[derive(Debug, Clone)]
 pub(crate) struct Offered {
     pub(crate) lease: Arc<Lease>,
     pub(crate) expires_at: Timestamp,
+    /// Absent until somebody asks: most sessions are idle.
+    pub(crate) written: Arc<OnceLock<Written>>,
+}
+
+/// JSON before and behind what changes from answer to answer.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) before: Wiped,
+    pub(crate) behind: Wiped,
 }
 
 impl From<Arc<Lease>> for Offered {
     fn from(lease: Arc<Lease>) -> Self {
         let expires_at = clock::timestamp(lease.expires.wall());
-        Self { lease, expires_at }
+        Self { lease, expires_at, written: Arc::default() }
     }
 }
 

@@ -161,6 +161,17 @@ pub fn result_line<R: Serialize>(id: &Id, result: &R) -> Vec<u8> {
     line(&Reply { jsonrpc: "2.0", id, outcome: Outcome::Result(result) })
 }
 
+/// The same with a result that is JSON already, in parts.
+pub fn written_result_line(id: &Id, parts: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(256 + parts.iter().map(|part| part.len()).sum::<usize>());
+    bytes.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+    serde_json::to_writer(&mut bytes, id).expect("an id is a string, a number or null");
+    bytes.extend_from_slice(b",\"result\":");
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    bytes.extend_from_slice(b"}\n");
+    bytes
+}
+
 /// Writes the line, newline included, that answers `id` with `error`.
 pub fn error_line(id: &Id, error: RpcError) -> Vec<u8> {
     line(&Reply { jsonrpc: "2.0", id, outcome: Outcome::<()>::Error(error) })
@@ -270,6 +281,14 @@ mod tests {
             String::from_utf8(line).unwrap(),
             "{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"error\":{\"code\":-32601,\"message\":\"no such method\"}}\n"
         );
+    }
+
+    #[test]
+    fn a_result_in_parts_is_the_same_line() {
+        for id in [Id::from(3), Id::Text("a\"b".into()), Id::Null] {
+            let whole = result_line(&id, &serde_json::json!({"a": 1, "b": 2}));
+            assert_eq!(written_result_line(&id, &[b"{\"a\":", b"1", b",\"b\":2}"]), whole);
+        }
     }
 
     #[test]

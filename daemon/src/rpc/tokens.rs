@@ -14,30 +14,35 @@ use sso_agent_core::{
 use sso_agent_proto::{
     fault::{Fault, Kind},
     method::Call,
-    rpc::{Code, Id, RpcError},
+    rpc::{Code, Id, RpcError, written_result_line},
+    secret::Wiped,
     token::TokenGet,
 };
 
 use super::{
     scopes::{self, Wish},
-    service::{Line, Service, line, stopped},
+    service::{Line, Service, stopped},
     translate,
 };
 use crate::{
     clock,
     config::{Known, Meant},
-    snapshot::Offered,
+    snapshot::{Offered, Written},
     spender::passed_through,
 };
 
-/// `token.get`'s result, borrowed: the token is not copied on its way out.
+/// The first fields of `token.get`'s result, borrowed: the token is not copied on its way out.
 #[derive(Serialize)]
-struct TokenReply<'a> {
+struct First<'a> {
     access_token: &'a str,
     token_type: &'a str,
     token_id: &'a str,
     expires_at: jiff::Timestamp,
-    expires_in_s: u64,
+}
+
+/// Its last fields; between them is `expires_in_s`.
+#[derive(Serialize)]
+struct Last<'a> {
     scopes: &'a [String],
     session: &'a str,
 }
@@ -148,18 +153,31 @@ fn is_undecided(answer: &Answer) -> bool {
     matches!(answer, Answer::Refused(Refusal::Ambiguous { .. } | Refusal::LoginRequired { .. }))
 }
 
+/// Escaping a token takes longer than all else that an answer needs, so it is done once for each.
 fn token_line(id: &Id, session: &SessionId, offered: &Offered, now: Now) -> Line {
+    let Written { before, behind } = offered.written.get_or_init(|| write(session, offered));
+    let seconds = offered.lease.expires.left(now).as_secs().to_string();
+    written_result_line(id, &[before, seconds.as_bytes(), behind]).into()
+}
+
+fn write(session: &SessionId, offered: &Offered) -> Written {
     let lease = &offered.lease;
-    line(
-        id,
-        &TokenReply {
-            access_token: lease.access_token.expose_secret(),
-            token_type: &lease.token_type,
-            token_id: &lease.token_id,
-            expires_at: offered.expires_at,
-            expires_in_s: lease.expires.left(now).as_secs(),
-            scopes: &lease.scopes,
-            session: session.as_str(),
-        },
-    )
+    let token = lease.access_token.expose_secret();
+    let first = First {
+        access_token: token,
+        token_type: &lease.token_type,
+        token_id: &lease.token_id,
+        expires_at: offered.expires_at,
+    };
+    let last = Last { scopes: &lease.scopes, session: session.as_str() };
+    // Room enough, so that the token is not left behind while this grows: none has bytes to be escaped.
+    let mut before = Wiped::from(Vec::with_capacity(token.len() + 512));
+    let mut behind = Wiped::default();
+    serde_json::to_writer(&mut *before, &first).expect("text has no failing field");
+    serde_json::to_writer(&mut *behind, &last).expect("text has no failing field");
+    // One object out of two.
+    before.pop();
+    before.extend_from_slice(b",\"expires_in_s\":");
+    behind[0] = b',';
+    Written { before, behind }
 }
