@@ -32,8 +32,10 @@ export function machineClient(client_id, client_secret) {
   };
 }
 
-/// A provider at `issuer`, whose tokens are for `audience` and know the scopes `api`.
+/// A provider at `issuer`, whose tokens are for `audience` and know the scopes `api`. The package wants an
+/// address for what it calls a resource, which Entra's audience is not.
 export function openid({ issuer, routes, clients, audience, api, jwk, state, interaction }) {
+  const resource = URL.canParse(audience) ? audience : `api://${audience}`;
   const provider = new Provider(issuer, {
     clients,
     routes,
@@ -49,7 +51,7 @@ export function openid({ issuer, routes, clients, audience, api, jwk, state, int
       revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
       resourceIndicators: {
         enabled: true,
-        defaultResource: () => audience,
+        defaultResource: () => resource,
         useGrantedResource: () => true,
         getResourceServerInfo: () => resourceServer(audience, api, state),
       },
@@ -77,7 +79,7 @@ export function openid({ issuer, routes, clients, audience, api, jwk, state, int
     if (known) return provider.Grant.find(known);
     const grant = new provider.Grant({ clientId, accountId: session.accountId });
     grant.addOIDCScope(`${OPENID_SCOPES} ${api}`);
-    grant.addResourceScope(audience, api);
+    grant.addResourceScope(resource, api);
     await grant.save();
     return grant;
   }

@@ -13,7 +13,7 @@ const CLUSTERS = ['shared-autoscaling', 'nightly-jobs'].map((name, index) => ({
 }));
 const WORKSPACES = [{ workspace_id: 4242424242424242, workspace_name: 'main', account_id: ACCOUNT, workspace_status: 'RUNNING' }];
 /// What a build server gives to its jobs, so that they may ask it who they are.
-const RUNNER = 'bearer runner';
+const RUNNER = 'bearer runner-token';
 
 const me = ({ sub }) => ({ id: '7', userName: sub, active: true });
 const CALLS = {
@@ -32,7 +32,7 @@ export function workspace({ url, shape, accepts: { key, ...claims }, state }) {
       counters.config_fetches += 1;
       return misbehave(res, settings.config_answer) || reply(res, 200, without(null, { ...shape.config, ...settings.config }));
     }
-    if (path === '/github-oidc' && req.headers.authorization === RUNNER) {
+    if (path === '/github-oidc' && req.headers.authorization?.toLowerCase() === RUNNER) {
       const audience = new URL(req.url, url).searchParams.get('audience') ?? shape.audiences[0];
       return reply(res, 200, { value: await subject('repo:octo/app', audience, 600) });
     }

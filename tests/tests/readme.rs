@@ -25,6 +25,16 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "client-lib/python/tests/test_package.py",
         "def test_the_wheel_is_whole(",
     ),
+    (
+        "sso token --profile ci",
+        "tests/tests/profiles.rs",
+        "fn a_machine_profile_is_signed_in_on_demand_once_and_never_mixed_up_with_a_person()",
+    ),
+    (
+        "sso login https://sso.example.com/realms/main --client-id my-service --client-secret-stdin < secret.txt",
+        "tests/tests/machines.rs",
+        "fn a_secret_on_stdin_signs_in_for_good_and_stands_nowhere()",
+    ),
     ("sso agent install", "tests/tests/nspawn.rs", r#"["sso", "agent", "install"]"#),
 ];
 

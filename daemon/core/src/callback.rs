@@ -4,6 +4,7 @@
 //! the state of this sign-in has any effect, and it may be an error only then (RFC 6749, 4.1.2).
 
 use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
 
 use crate::refusal::OAuthError;
 
@@ -13,9 +14,28 @@ pub struct Expected {
     /// The `state` that was sent.
     pub state: SecretString,
     /// The issuer that it was sent to.
-    pub issuer: String,
+    pub issuer: Issuer,
     /// Whether that issuer said that it names itself (RFC 9207, 3).
     pub iss_required: bool,
+}
+
+/// An issuer, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Issuer {
+    /// It said itself that this is its name.
+    Named(String),
+    /// There is no document of it; this is where it is.
+    At(String),
+}
+
+impl Issuer {
+    fn is(&self, iss: &str) -> bool {
+        let origin = |text: &str| Url::parse(text).map(|url| url.origin()).ok();
+        match self {
+            Self::Named(name) => iss.trim_end_matches('/') == name.trim_end_matches('/'),
+            Self::At(place) => origin(iss).is_some_and(|theirs| Some(theirs) == origin(place)),
+        }
+    }
 }
 
 /// A redirect that belongs to this sign-in.
@@ -43,7 +63,7 @@ impl Expected {
             return None;
         }
         match one("iss") {
-            Some(iss) if iss.trim_end_matches('/') != self.issuer.trim_end_matches('/') => {
+            Some(iss) if !self.issuer.is(iss) => {
                 return Some(Callback::Broken("the answer came from another issuer than was asked"));
             }
             None if self.iss_required => {
@@ -79,8 +99,8 @@ mod tests {
     use super::*;
 
     fn judge(iss_required: bool, params: &[(&str, &str)]) -> Option<Callback> {
-        let expected =
-            Expected { state: "right".into(), issuer: "https://i.example/oidc".into(), iss_required };
+        let issuer = Issuer::Named("https://i.example/oidc".into());
+        let expected = Expected { state: "right".into(), issuer, iss_required };
         expected.judge(&params.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>())
     }
 
@@ -104,6 +124,22 @@ mod tests {
             judge(false, &[("code", "c"), ("state", "right"), ("iss", "https://evil.example")]),
             Some(Callback::Broken(_))
         ));
+    }
+
+    #[test]
+    fn an_issuer_of_which_only_the_place_is_known_may_call_itself_anything_there() {
+        let issuer = Issuer::At("https://login.example/organizations/v2.0".into());
+        let expected = Expected { state: "right".into(), issuer, iss_required: false };
+        let with = |iss: &str| {
+            let params = [("code", "c"), ("state", "right"), ("iss", iss)];
+            expected.judge(&params.map(|(key, value)| (key.to_owned(), value.to_owned())))
+        };
+        assert!(matches!(with("https://login.example/0a1b/v2.0"), Some(Callback::Code(_))));
+        for other in
+            ["https://evil.example/organizations/v2.0", "https://login.example:8443/", "", "login.example"]
+        {
+            assert!(matches!(with(other), Some(Callback::Broken(_))), "{other}");
+        }
     }
 
     #[test]

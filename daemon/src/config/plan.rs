@@ -78,7 +78,8 @@ pub(super) fn planned(login: Login, place: Place) -> Result<Plan, Fault> {
     if let Some(issuer) = &login.issuer {
         plan.server.issuer = Some(translate::host(issuer, None)?);
     }
-    if login.provider.as_deref() == Some("entra") && plan.host.cloud() == Some(Cloud::Azure) {
+    let azure = plan.host.cloud() == Some(Cloud::Azure) || plan.host.is_loopback();
+    if login.provider.as_deref() == Some("entra") && azure {
         plan.server.entra = Some(Entra::Person);
     } else {
         plan.server.provider = login.provider.or(plan.server.provider);

@@ -25,7 +25,7 @@ mod verdict;
 
 pub(crate) use self::{
     authorize::{Authorization, authorize},
-    discover::{DiscoverError, Sought, Via, find},
+    discover::{By, DiscoverError, Sought, Via, find},
     github::{AssertionError, github_oidc},
     grants::{azure_client_secret, client_credentials, token_exchange},
     http::Http,

@@ -93,7 +93,7 @@ async fn begin(
 ) -> Result<(Chosen, Browser), Refusal> {
     let server = find(plan, http).await?;
     let client = server.client(plan)?;
-    let Server { metadata, manner: Manner { scopes, redirect, ports, extra, .. }, .. } = server;
+    let Server { metadata, issuer, manner: Manner { scopes, redirect, ports, extra, .. }, .. } = server;
     let listener = listen(ports).await?;
     let (origin, uri) = (redirect.origin(listener.port()), redirect.uri(listener.port()));
     let authorization = issuer::authorize(&metadata, &client.id, &uri, &scopes, &extra);
@@ -101,8 +101,7 @@ async fn begin(
         return Err(Refusal::Unsupported { why: format!("{} has no usable sign-in address", plan.host) });
     };
     links.open(origin, url);
-    let expected =
-        Expected { state, issuer: metadata.issuer.clone(), iss_required: metadata.iss_parameter_supported };
+    let expected = Expected { state, issuer, iss_required: metadata.iss_parameter_supported };
     let on_start = step.clone();
     let waiting = listener.serve(redirect.path(), expected, links, move || on_start(Step::Waiting));
     step(Step::Authorize);

@@ -2,6 +2,7 @@
 
 use sso_agent_core::{
     azure,
+    callback::Issuer,
     discovery::Metadata,
     login::{Entra, Flow, Plan},
     refusal::Refusal,
@@ -9,13 +10,15 @@ use sso_agent_core::{
 
 use super::undiscovered;
 use crate::issuer::{
-    self, Client, Http, Manner, Sought, Via, Wishes,
+    self, By, Client, Http, Manner, Sought, Via, Wishes,
     providers::{self, Provider},
 };
 
 /// See the module.
 pub(super) struct Server {
     pub(super) metadata: Metadata,
+    /// Who its redirects have to be from.
+    pub(super) issuer: Issuer,
     pub(super) manner: Manner,
     /// Whom a token must be for that is exchanged there.
     pub(super) audience: Option<String>,
@@ -49,8 +52,13 @@ pub(super) async fn find(plan: &Plan, http: &Http) -> Result<Server, Refusal> {
     let Some(manner) = Manner::at(&sought, &found, wishes) else {
         return Err(Refusal::Unsupported { why: "no way to sign in there is known".to_owned() });
     };
+    let issuer = found.metadata.issuer.clone();
     Ok(Server {
         metadata: found.metadata.clone(),
+        issuer: match found.by {
+            By::Document(_) => Issuer::Named(issuer),
+            By::Shape | By::Redirect => Issuer::At(issuer),
+        },
         manner,
         audience: found.facts.audience().map(str::to_owned),
         resource: matches!(said.entra, Some(Entra::Principal { .. })).then(|| azure::resource(&plan.host)),

@@ -1,5 +1,6 @@
 use super::*;
 use secrecy::ExposeSecret as _;
+use sso_agent_core::callback::Issuer;
 use std::sync::atomic::AtomicUsize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -30,8 +31,11 @@ async fn listening() -> (Waiting, Browser, String, Arc<AtomicUsize>) {
     let link = links.issue().unwrap();
     let started = Arc::new(AtomicUsize::new(0));
     let count = started.clone();
-    let expected =
-        Expected { state: "right".into(), issuer: "https://i.example".into(), iss_required: false };
+    let expected = Expected {
+        state: "right".into(),
+        issuer: Issuer::Named("https://i.example".into()),
+        iss_required: false,
+    };
     let waiting = listener.serve("/", expected, links, move || {
         count.fetch_add(1, Ordering::Relaxed);
     });
