@@ -1,11 +1,11 @@
 //! `sso config`, with an agent that says what it thinks of the file.
 #![cfg(unix)]
 
-mod at_home;
+mod common;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
-use at_home::{Home, Ran};
+use common::{Ran, home::Home};
 use serde_json::{Value, json};
 use sso_agent_client::proto::places::CONFIG_TEMPLATE;
 

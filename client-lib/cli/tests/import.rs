@@ -1,7 +1,7 @@
 //! `sso import` in a home where other tools have signed in.
 #![cfg(unix)]
 
-mod at_home;
+mod common;
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use at_home::{Answer, Home};
+use common::{Answer, home::Home};
 use serde_json::{Value, json};
 
 const CACHE: &str = ".databricks/token-cache.json";
@@ -213,7 +213,7 @@ fn without_an_agent_a_plan_can_be_made_and_nothing_else() {
     let home = home("CANARY-play", &[]);
     let ran = |args: &[&str]| {
         let mut sso = home.sso(args);
-        at_home::Ran::from(sso.env("SSO_AGENT_SOCK", home.path("nobody")).output().expect("sso runs"))
+        common::Ran::from(sso.env("SSO_AGENT_SOCK", home.path("nobody")).output().expect("sso runs"))
     };
     assert_eq!(ran(&["import", "--dry-run"]).code, Some(0));
     assert_eq!(ran(&["import", "--yes"]).code, Some(3));

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each file of tests uses its part of it")]
 
 pub(crate) mod bench;
+pub(crate) mod home;
 
 use std::{
     fs::{self, Permissions},
@@ -28,6 +29,11 @@ pub(crate) struct Fake {
 
 impl Fake {
     pub(crate) fn answering(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
+        Self::judging(move |method, _| answer(method))
+    }
+
+    /// `answer` gets the method and the params.
+    pub(crate) fn judging(answer: impl Fn(&str, &Value) -> Answer + Send + Sync + 'static) -> Self {
         let private = Permissions::from_mode(0o700);
         let folder = tempfile::Builder::new().permissions(private).tempdir().expect("a folder");
         let listener = UnixListener::bind(folder.path().join("s")).expect("a socket");
@@ -105,12 +111,12 @@ impl Fake {
 }
 
 /// Answers each request, and hangs up after a subscription.
-fn serve(mut stream: UnixStream, seen: &Mutex<Vec<Value>>, answer: &dyn Fn(&str) -> Answer) {
+fn serve(mut stream: UnixStream, seen: &Mutex<Vec<Value>>, answer: &dyn Fn(&str, &Value) -> Answer) {
     for line in BufReader::new(stream.try_clone().expect("a socket")).lines().map_while(Result::ok) {
         let request: Value = serde_json::from_str(&line).expect("a request");
         let method = request["method"].as_str().unwrap_or_default().to_owned();
         let mut reply = json!({"jsonrpc": "2.0", "id": request["id"]});
-        match answer(&method) {
+        match answer(&method, &request["params"]) {
             Ok(result) => reply["result"] = result,
             Err(error) => reply["error"] = error,
         }
@@ -145,6 +151,12 @@ pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+}
+
+impl Ran {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).expect("JSON")
+    }
 }
 
 impl From<Output> for Ran {
