@@ -20,7 +20,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
     let length = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(error)),
-        Ok(found) if !found.is_file() => return Err("it is no regular file".to_owned()),
+        Ok(found) if !found.is_file() => return Err("it is not a regular file".to_owned()),
         Ok(found) => found.len(),
     };
     // A buffer that grows leaves copies behind.
@@ -32,9 +32,12 @@ pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
     Ok(Some(bytes))
 }
 
-/// Puts new content in the place of a file that is there.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let path = fs::canonicalize(path)?;
+/// As many links as the kernel follows.
+const MOST_LINKS: usize = 40;
+
+/// Puts content in the place of a file, or where there is none yet.
+pub(crate) fn put(path: &Path, content: &[u8]) -> io::Result<()> {
+    let path = followed(path)?;
     placed(&path, content, |beside| fs::rename(beside, &path))
 }
 
@@ -78,6 +81,18 @@ fn placed(path: &Path, content: &[u8], put: impl FnOnce(&Path) -> io::Result<()>
     done
 }
 
+/// Where a path leads to, whether or not something is there.
+fn followed(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&path) {
+            Ok(to) => path = path.parent().unwrap_or(Path::new("")).join(to),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("too many levels of symbolic links"))
+}
+
 fn beside(path: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
@@ -88,6 +103,7 @@ fn beside(path: &Path) -> PathBuf {
 /// So that a crash does not undo what was done; where folders cannot be synced, it has to do without.
 fn sync_folder_of(path: &Path) {
     if let Some(folder) = path.parent() {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
 }
@@ -124,18 +140,20 @@ mod tests {
         let (elsewhere, link) = (home.path().join("elsewhere"), home.path().join("link"));
         fs::write(&elsewhere, "one").unwrap();
         symlink(&elsewhere, &link).unwrap();
-        replace(&link, b"two").unwrap();
+        put(&link, b"two").unwrap();
         assert_eq!((fs::read(&elsewhere).unwrap(), mode(&elsewhere)), (b"two".to_vec(), 0o600));
         assert!(link.is_symlink());
         remove(&link).unwrap();
         assert!(!elsewhere.exists() && link.is_symlink());
+        put(&link, b"three").unwrap();
+        assert_eq!(fs::read(&elsewhere).unwrap(), b"three", "also where there is nothing yet");
     }
 
     #[test]
     fn what_is_no_readable_file_is_told_and_not_waited_for() {
         let home = tempfile::tempdir().unwrap();
         assert_eq!(read(&home.path().join("nothing")), Ok(None));
-        assert_eq!(read(home.path()), Err("it is no regular file".into()));
+        assert_eq!(read(home.path()), Err("it is not a regular file".into()));
         let large = home.path().join("large");
         File::create(&large).unwrap().set_len(LIMIT + 1).unwrap();
         assert!(read(&large).unwrap_err().contains("1048576"));
@@ -144,5 +162,6 @@ mod tests {
         let circle = home.path().join("circle");
         symlink(&circle, &circle).unwrap();
         assert!(read(&circle).unwrap_err().starts_with("it cannot be read: "));
+        assert!(put(&circle, b"").unwrap_err().to_string().contains("symbolic links"));
     }
 }

@@ -99,7 +99,7 @@ fn a_bad_file_is_told_before_anybody_signs_in_and_stays_as_it_is() {
     let large = vec![b'#'; 10 * 1024 * 1024];
     let cases: [(&[u8], &str); 4] = [
         (binary, "it is binary"),
-        (&large, "more than the 1048576"),
+        (&large, "more than 1048576"),
         (b"[work]\nhost = https://h\ntok", "line 3 is neither a [section] nor a key = value"),
         (b"[work]\nhost = a\n[work]\nhost = b\n", "line 3 starts a section that is there already"),
     ];

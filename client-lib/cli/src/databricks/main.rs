@@ -19,6 +19,9 @@ mod login;
 mod logout;
 #[path = "../marker.rs"]
 mod marker;
+#[path = "../private.rs"]
+#[allow(dead_code, reason = "`sso` makes and removes such files as well; its tests come along")]
+mod private;
 mod profiles;
 mod resolve;
 mod say;

@@ -51,7 +51,7 @@ fn originals(source: &Source) -> Result<(), String> {
 
 fn put(path: &Path, rest: Option<&[u8]>) -> std::io::Result<()> {
     match rest {
-        Some(rest) => private::replace(path, rest),
+        Some(rest) => private::put(path, rest),
         None => private::remove(path),
     }
 }

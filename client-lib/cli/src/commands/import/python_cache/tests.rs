@@ -127,6 +127,6 @@ fn corrupt_files_are_told_and_not_quoted() {
     let corrupt = "it is no sign-in of the Databricks SDK";
     assert_eq!(
         why,
-        [corrupt, "it holds no refresh token; sign in instead", corrupt, "it is no regular file"]
+        [corrupt, "it holds no refresh token; sign in instead", corrupt, "it is not a regular file"]
     );
 }
