@@ -196,10 +196,10 @@ async fn read_config(places: &Places) -> Result<Arc<Config>, StartError> {
 }
 
 async fn watch_config(config: Arc<Config>, handle: Handle) {
-    let settings = || config.known().machines();
-    handle.send(Message::SettingsChanged(settings()));
+    let settings = || Message::SettingsChanged(config.known().machines());
+    handle.send(settings());
     config::watch(config.clone(), |reading| {
-        handle.send(Message::SettingsChanged(settings()));
+        handle.send(settings());
         handle.tell(config::event(reading));
     })
     .await;

@@ -6,7 +6,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use sso_agent_core::{
-    agent::{Agent, Answer, Effect, Event},
+    agent::{Agent, Answer, Effect, Event, SignedIn},
     login::{LoginId, Plan, Step},
     refusal::Refusal,
     session::{Notice, Waiter},
@@ -142,10 +142,10 @@ impl Driver {
                 let give_up = clock::now().after(wait);
                 self.happened(Event::Asked(target, Waiter { ticket, need, give_up }));
             }
-            Message::Narrow { session, scopes, need, answer } => {
+            Message::Narrow { session, scopes, need, wait, answer } => {
                 let spender = self.spender.clone();
                 self.jobs.spawn(async move {
-                    let told = match spender.narrow(&session, &scopes, &need).await {
+                    let told = match spender.narrow(&session, &scopes, &need, wait).await {
                         Ok(lease) => Answer::Token(session, lease),
                         Err(refusal) => Answer::Refused(refusal),
                     };
@@ -165,7 +165,9 @@ impl Driver {
             // What is known of a host may be due to what they were.
             Message::SettingsChanged(settings) => {
                 self.spender.http().discoveries().forget();
-                self.happened(Event::SettingsChanged(settings));
+                if let Some(settings) = settings {
+                    self.happened(Event::SettingsChanged(settings));
+                }
             }
             Message::Look(look) => look(&self.agent, clock::now()),
             Message::Happened(event) => {
@@ -266,13 +268,16 @@ impl Driver {
     fn take_over(&self, takeover: Takeover, done: oneshot::Sender<Result<SessionId, Refusal>>) {
         let (spender, handle) = (self.spender.clone(), self.handle.clone());
         self.jobs.spawn(async move {
-            let outcome = signin::take_over(takeover, &spender).await.map(|signed_in| {
-                let id = signed_in.about.id.clone();
-                handle.send(Message::Happened(Event::TookOver(signed_in)));
-                id
-            });
-            // Whoever asked may be gone by now, which is no fault.
-            let _ = done.send(outcome);
+            let report = |outcome: Result<Box<SignedIn>, Refusal>| {
+                let outcome = outcome.map(|signed_in| {
+                    let id = signed_in.about.id.clone();
+                    handle.send(Message::Happened(Event::TookOver(signed_in)));
+                    id
+                });
+                // Whoever asked may be gone by now, which is no fault.
+                let _ = done.send(outcome);
+            };
+            signin::take_over(takeover, &spender, report).await;
         });
     }
 

@@ -26,15 +26,22 @@ pub(crate) enum Message {
     /// Somebody wants a token.
     Token(TokenAsk),
     /// Somebody wants a token with fewer scopes than its session has.
-    Narrow { session: SessionId, scopes: Vec<String>, need: Need, answer: oneshot::Sender<Answer> },
+    Narrow {
+        session: SessionId,
+        scopes: Vec<String>,
+        need: Need,
+        wait: Duration,
+        answer: oneshot::Sender<Answer>,
+    },
     /// A sign-in of another tool is to be taken over.
     TakeOver { takeover: Box<Takeover>, done: oneshot::Sender<Result<SessionId, Refusal>> },
     /// Somebody wants to sign in.
     Login { plan: Box<Plan>, ticket: Ticket, news: mpsc::UnboundedSender<LoginNews> },
     /// Somebody wants to sign out.
     Logout { target: Target, ticket: Ticket, done: oneshot::Sender<Result<bool, Refusal>> },
-    /// The person's settings have changed; these are those that programs sign in from.
-    SettingsChanged(BTreeSet<String>),
+    /// The person's settings have changed; these are those that programs sign in from, if all of them
+    /// could be read.
+    SettingsChanged(Option<BTreeSet<String>>),
     /// Somebody wants to look at what there is.
     Look(Look),
     /// A job came to an end, or somebody hung up.
@@ -148,7 +155,7 @@ impl Handle {
         wait: Duration,
     ) -> Answer {
         let (answer, told) = oneshot::channel();
-        self.send(Message::Narrow { session, scopes, need, answer });
+        self.send(Message::Narrow { session, scopes, need, wait, answer });
         match tokio::time::timeout(wait, told).await {
             Ok(answer) => answer.unwrap_or_else(|_| Answer::Refused(gone())),
             Err(_) => Answer::Refused(Refusal::Timeout),

@@ -7,58 +7,19 @@ use std::{
 };
 
 use crate::{
-    host::Host,
-    login::{Joined, LoginId, Logins, Plan, Step},
+    login::{Finished, Joined, LoginId, Logins, Plan, Step},
     refusal::Refusal,
     schedule::Spread,
-    session::{About, Notice, RenewError, Session, Waiter, Want, place},
+    session::{About, Notice, RenewError, Session, Waiter, Want},
     time::{Deadline, Now},
-    words::{Attempt, Label, Lease, Renewable, SessionId, Ticket},
+    words::{Attempt, Lease, Renewable, SessionId, Ticket},
 };
 
+mod target;
 #[cfg(test)]
 mod tests;
 
-/// Which session is meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// This one.
-    Session(SessionId),
-    /// One at this host.
-    Host(Host, Which),
-    /// The only one there is.
-    Only,
-}
-
-/// Which of the sessions at one host is meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Which {
-    /// The one with this label.
-    Labelled(Label),
-    /// The one of the profile with this name, which is its label; or the one without a label, since
-    /// one sign-in at a host serves all profiles that have none of their own.
-    OfProfile(Label),
-    /// The one that a program signed in to from just these settings.
-    OfMachine {
-        /// The name of its profile.
-        label: Label,
-        /// See [`About::made_from`].
-        made_from: String,
-    },
-    /// The one without a label, or the only one.
-    Any {
-        /// What the host goes by in the person's files. With more than one of these, the only session
-        /// may be somebody else's.
-        profiles: Vec<String>,
-    },
-}
-
-impl Which {
-    /// Of a host that no file names.
-    pub fn any() -> Self {
-        Self::Any { profiles: Vec::new() }
-    }
-}
+pub use self::target::{Target, Which};
 
 /// What can happen.
 #[derive(Debug)]
@@ -148,6 +109,8 @@ pub struct Agent {
     /// How the clocks stood to each other when sessions were last woken.
     seen: Option<Now>,
     stopping: bool,
+    /// What programs sign in from, once somebody said.
+    settings: Option<BTreeSet<String>>,
 }
 
 /// A wall clock that moved by more than this against the steady one was set.
@@ -165,6 +128,7 @@ impl Agent {
             known: 0,
             seen: None,
             stopping: false,
+            settings: None,
         }
     }
 
@@ -196,62 +160,6 @@ impl Agent {
         self.sessions.get(id)
     }
 
-    /// The sessions at a host.
-    pub fn sessions_at<'a>(&'a self, host: &Host) -> impl Iterator<Item = &'a Session> {
-        let plain = SessionId::of(host, &Label::default());
-        let between = |from: &str, to: &str| {
-            SessionId::named(&format!("{plain}{from}"))..SessionId::named(&format!("{plain}{to}"))
-        };
-        let labelled = self.sessions.range(between("#", "$"));
-        // A host that was named without its account may have sessions that know theirs.
-        let accounts = self.sessions.range(between("/accounts/", "/accounts0"));
-        let more = labelled.chain(accounts).map(|(_, session)| session);
-        self.sessions.get(&plain).into_iter().chain(more)
-    }
-
-    /// Finds the session that is meant.
-    ///
-    /// # Errors
-    /// [`Refusal::LoginRequired`] where nobody signed in, [`Refusal::Unknown`] for an id that does not
-    /// exist, [`Refusal::Ambiguous`] where several fit.
-    pub fn find(&self, target: &Target) -> Result<SessionId, Refusal> {
-        match target {
-            Target::Session(id) if self.sessions.contains_key(id) => Ok(id.clone()),
-            Target::Session(id) => Err(Refusal::Unknown { what: format!("session {id} is not known here") }),
-            Target::Host(host, Which::Labelled(label)) => {
-                self.known(host, label).ok_or_else(|| nobody_at(place(host, label)))
-            }
-            Target::Host(host, Which::OfProfile(name)) => self
-                .known(host, name)
-                .or_else(|| self.known(host, &Label::default()))
-                .ok_or_else(|| nobody_at(place(host, name))),
-            Target::Host(host, Which::OfMachine { label, made_from }) => self
-                .known(host, label)
-                .filter(|id| self.is_made_from(id, made_from))
-                .ok_or_else(|| nobody_at(place(host, label))),
-            Target::Host(host, Which::Any { profiles }) => self
-                .known(host, &Label::default())
-                .map(Ok)
-                .or_else(|| among(self.sessions_at(host), profiles))
-                .unwrap_or_else(|| Err(nobody_at(host.url().to_owned()))),
-            Target::Only => among(self.sessions.values(), &[]).unwrap_or_else(|| {
-                Err(Refusal::LoginRequired {
-                    at: String::new(),
-                    why: "nobody is signed in anywhere".into(),
-                    said: None,
-                })
-            }),
-        }
-    }
-
-    fn known(&self, host: &Host, label: &Label) -> Option<SessionId> {
-        Some(SessionId::of(host, label)).filter(|id| self.sessions.contains_key(id))
-    }
-
-    fn is_made_from(&self, id: &SessionId, settings: &str) -> bool {
-        self.session(id).is_some_and(|session| session.about().made_from.as_deref() == Some(settings))
-    }
-
     /// Takes in what happened and says what to do about it, in this order.
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Effect> {
         match event {
@@ -264,7 +172,7 @@ impl Agent {
             Event::SignedIn(id, outcome) => self.signed_in(id, outcome, now),
             Event::TookOver(signed_in) => self.adopt(*signed_in, now),
             Event::LogoutAsked(target, ticket) => self.logout_asked(&target, ticket),
-            Event::SettingsChanged(settings) => self.settings_changed(&settings),
+            Event::SettingsChanged(settings) => self.settings_changed(settings),
             Event::HungUp(ticket) => self.hung_up(ticket),
             Event::Woke => self.woke(now),
             Event::Stop => self.stop(),
@@ -312,7 +220,19 @@ impl Agent {
 
     /// What a sign-in brought is kept even when everybody who waited for it is gone by now: it is banked.
     fn signed_in(&mut self, id: LoginId, outcome: Result<Box<SignedIn>, Refusal>, now: Now) -> Vec<Effect> {
-        let watchers = self.logins.finish(id).unwrap_or_default();
+        let Finished { watchers, void } = self.logins.finish(id).unwrap_or_default();
+        let outcome = match outcome {
+            Ok(signed_in) if void || !self.may_live(&signed_in.about) => {
+                let session = signed_in.about.id.clone();
+                let mut effects = vec![Effect::Forget(session, None)];
+                if !watchers.is_empty() {
+                    let why = "it was signed out, or its profile changed, in the meantime".to_owned();
+                    effects.push(Effect::Reply(watchers, Answer::Refused(Refusal::Cancelled { why })));
+                }
+                return effects;
+            }
+            outcome => outcome,
+        };
         match outcome {
             Ok(signed_in) => {
                 let session = signed_in.about.id.clone();
@@ -356,23 +276,27 @@ impl Agent {
         self.drop_session(id, "signed out just now", Some(ticket))
     }
 
+    /// Whether what it was made from is still written down, as far as is known.
+    fn may_live(&self, about: &About) -> bool {
+        match (&about.made_from, &self.settings) {
+            (Some(made_from), Some(settings)) => settings.contains(made_from),
+            (None, _) | (_, None) => true,
+        }
+    }
+
     /// What a program signed in with that is written nowhere any more is not to be used any longer.
-    fn settings_changed(&mut self, settings: &BTreeSet<String>) -> Vec<Effect> {
-        let gone =
-            |about: &About| about.made_from.as_ref().is_some_and(|made_from| !settings.contains(made_from));
-        let ids: Vec<SessionId> = self
-            .sessions
-            .values()
-            .map(Session::about)
-            .filter(|about| gone(about))
-            .map(|about| about.id.clone())
-            .collect();
+    fn settings_changed(&mut self, settings: BTreeSet<String>) -> Vec<Effect> {
+        self.settings = Some(settings);
+        let all = self.sessions.values().map(Session::about);
+        let ids: Vec<SessionId> =
+            all.filter(|about| !self.may_live(about)).map(|about| about.id.clone()).collect();
         ids.into_iter()
             .flat_map(|id| self.drop_session(id, "its profile was changed just now", None))
             .collect()
     }
 
     fn drop_session(&mut self, id: SessionId, why: &str, ticket: Option<Ticket>) -> Vec<Effect> {
+        self.logins.void(&id);
         let mut effects = vec![Effect::Withdraw(id.clone())];
         if let Some(session) = self.sessions.remove(&id) {
             effects.extend(effects_of(&id, session.close(why)));
@@ -468,24 +392,6 @@ fn effects_of(id: &SessionId, wants: Vec<Want>) -> Vec<Effect> {
         Want::Tell(notice) => Effect::Tell(id.clone(), notice),
     };
     wants.into_iter().map(effect).collect()
-}
-
-/// The only one of several, if there is any, and if no more than one of `profiles` can mean it.
-fn among<'a>(
-    sessions: impl Iterator<Item = &'a Session>,
-    profiles: &[String],
-) -> Option<Result<SessionId, Refusal>> {
-    // What a program has is for those who name its profile.
-    let persons = sessions.map(Session::about).filter(|about| about.made_from.is_none());
-    let mut found: Vec<SessionId> = persons.take(10).map(|about| about.id.clone()).collect();
-    if found.len() > 1 || !found.is_empty() && profiles.len() > 1 {
-        return Some(Err(Refusal::Ambiguous { sessions: found, profiles: profiles.to_vec() }));
-    }
-    found.pop().map(Ok)
-}
-
-fn nobody_at(at: String) -> Refusal {
-    Refusal::LoginRequired { at, why: "nobody is signed in there".to_owned(), said: None }
 }
 
 fn refuse(ticket: Ticket, refusal: Refusal) -> Effect {

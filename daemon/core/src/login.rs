@@ -141,10 +141,23 @@ struct Pending {
     session: SessionId,
     client_id: Option<String>,
     scopes: Vec<String>,
+    server: Server,
+    made_from: Option<String>,
     flow: Flow,
     watchers: Vec<Ticket>,
     step: Option<Step>,
     give_up: Deadline,
+    /// Its session was signed out meanwhile: what it brings is not wanted any more.
+    void: bool,
+}
+
+/// A sign-in that is over.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Finished {
+    /// Who has to be told.
+    pub watchers: Vec<Ticket>,
+    /// Whether what it brought is not wanted any more.
+    pub void: bool,
 }
 
 /// What became of the wish to sign in.
@@ -166,7 +179,10 @@ impl Logins {
             p.session == session
                 && p.client_id == plan.client_id
                 && p.scopes == plan.scopes
+                && p.server == plan.server
+                && p.made_from == plan.made_from
                 && p.flow.is_like(&plan.flow)
+                && !p.void
         };
         if let Some(pending) = self.pending.iter_mut().find(same) {
             pending.watchers.push(watcher);
@@ -182,7 +198,10 @@ impl Logins {
             session,
             client_id: plan.client_id.clone(),
             scopes: plan.scopes.clone(),
+            server: plan.server.clone(),
+            made_from: plan.made_from.clone(),
             flow: plan.flow.clone(),
+            void: false,
             watchers: vec![watcher],
             step: None,
             give_up: now.after(plan.timeout),
@@ -201,10 +220,17 @@ impl Logins {
         }
     }
 
-    /// A sign-in is over, one way or the other: who has to be told. `None` when it was called off.
-    pub fn finish(&mut self, id: LoginId) -> Option<Vec<Ticket>> {
+    /// A sign-in is over, one way or the other. `None` when it was called off.
+    pub fn finish(&mut self, id: LoginId) -> Option<Finished> {
         let at = self.pending.iter().position(|pending| pending.id == id)?;
-        Some(self.pending.swap_remove(at).watchers)
+        let Pending { watchers, void, .. } = self.pending.swap_remove(at);
+        Some(Finished { watchers, void })
+    }
+
+    /// The session was signed out: what is on its way to it must not bring it back.
+    pub fn void(&mut self, session: &SessionId) {
+        let exchanging = |pending: &&mut Pending| pending.session == *session && !pending.may_end();
+        self.pending.iter_mut().filter(exchanging).for_each(|pending| pending.void = true);
     }
 
     /// Whoever watched is gone: the sign-in that nobody watches any longer.

@@ -34,6 +34,10 @@ pub(crate) struct Known {
     pub(crate) default: Option<String>,
     /// What is wrong with the files themselves.
     pub(crate) problems: Vec<String>,
+    /// A file that was there has gone: an editor may be about to write it anew.
+    pub(super) incomplete: bool,
+    /// The sessions that no person signs in to.
+    others: BTreeSet<SessionId>,
 }
 
 /// What is meant by a request.
@@ -53,6 +57,12 @@ pub(crate) enum Meant {
 }
 
 impl Known {
+    /// Whether there was something of the Databricks tools, or should have been.
+    pub(super) fn has_databricks(&self) -> bool {
+        let theirs = |profile: &Profile| profile.source == wire::Source::Databrickscfg;
+        self.incomplete || self.profiles.values().any(theirs)
+    }
+
     /// Takes in what the Databricks tools have.
     pub(super) fn add_databricks(&mut self, config: &databrickscfg::Config, home: Option<&str>) {
         let read = config.profiles().map(|section| databricks::profile(section, home));
@@ -75,6 +85,28 @@ impl Known {
         let own = self.settings.profile.iter().map(|(name, text)| (name.clone(), own(name, text)));
         let own: Vec<_> = own.collect();
         self.profiles.extend(own);
+        self.keep_apart();
+    }
+
+    /// Two profiles of one session would take each other's place there.
+    fn keep_apart(&mut self) {
+        let mut taken: BTreeMap<SessionId, (String, bool)> = BTreeMap::new();
+        for (name, profile) in &mut self.profiles {
+            let Ok(place) = &profile.place else { continue };
+            let (id, no_person) = (place.session(), place.is_no_person());
+            match taken.get(&id) {
+                Some((first, theirs)) if *theirs || no_person => {
+                    profile.place =
+                        Err(format!("its session is that of the profile {first}: give it another label"));
+                }
+                Some(_) => {}
+                None => {
+                    taken.insert(id, (name.clone(), no_person));
+                }
+            }
+        }
+        let others = taken.into_iter().filter(|(_, (_, no_person))| *no_person);
+        self.others = others.map(|(id, _)| id).collect();
     }
 
     /// Whether it says the same.
@@ -117,10 +149,11 @@ impl Known {
     pub(crate) fn plainly(&self, ask: &TokenGet) -> Option<SessionId> {
         let label = ask.label.as_deref().map(Label::parse).transpose().ok()?;
         match (&ask.session, &ask.profile, &ask.host) {
-            (Some(id), _, _) => Some(SessionId::named(id)),
+            (Some(id), _, _) => Some(SessionId::named(id)).filter(|id| !self.others.contains(id)),
             (None, None, Some(typed)) => {
                 let host = Host::parse(typed, ask.account_id.as_deref()).ok()?;
-                Some(SessionId::of(&host, &label.unwrap_or_default()))
+                let id = SessionId::of(&host, &label.unwrap_or_default());
+                Some(id).filter(|id| !self.others.contains(id))
             }
             (None, Some(name), None) if label.is_none() => {
                 self.place(name).ok().filter(|place| !place.is_no_person()).map(Place::session)
@@ -129,10 +162,13 @@ impl Known {
         }
     }
 
-    /// Tells the settings that programs sign in from.
-    pub(crate) fn machines(&self) -> BTreeSet<String> {
+    /// Tells the settings that programs sign in from; nothing while not all of them can be read.
+    pub(crate) fn machines(&self) -> Option<BTreeSet<String>> {
+        if self.incomplete || !self.problems.is_empty() {
+            return None;
+        }
         let machines = self.places().filter(|(_, place)| matches!(place.identity, Identity::Machine(_)));
-        machines.map(|(_, place)| place.digest()).collect()
+        Some(machines.map(|(_, place)| place.digest()).collect())
     }
 
     /// What the default profile means, if there is one that can be served.
@@ -255,7 +291,12 @@ impl Known {
     pub(crate) fn plan(&self, login: Login) -> Result<Plan, Fault> {
         let place = match (&login.profile, &login.host) {
             (Some(name), None) => Some(self.place(name)?.clone()),
-            (Some(name), Some(_)) => self.profiles.get(name).and_then(|profile| profile.place.clone().ok()),
+            (Some(name), Some(typed)) => {
+                let place = self.profiles.get(name).and_then(|profile| profile.place.clone().ok());
+                let host = translate::host(typed, login.account_id.as_deref());
+                // A host that was typed counts, whatever the profile says.
+                place.filter(|place| host.as_ref().is_ok_and(|host| *host == place.host))
+            }
             (None, _) => None,
         };
         match place {

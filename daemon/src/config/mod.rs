@@ -11,7 +11,6 @@ mod profile;
 mod watch;
 
 use std::{
-    fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
@@ -125,7 +124,8 @@ impl Files {
         }
         if let Some(path) = &self.databricks {
             match read_databricks(path) {
-                Ok(config) => known.add_databricks(&config, self.home.as_deref()),
+                Ok(None) => known.incomplete = before.has_databricks(),
+                Ok(Some(config)) => known.add_databricks(&config, self.home.as_deref()),
                 Err(why) => {
                     known.problems.push(format!("{}: {why}", path.display()));
                     known.keep_databricks_of(before);
@@ -145,10 +145,14 @@ impl Files {
     }
 }
 
-fn read_databricks(path: &Path) -> Result<databrickscfg::Config, String> {
+/// `None` where there is no file.
+fn read_databricks(path: &Path) -> Result<Option<databrickscfg::Config>, String> {
     match contents(path) {
-        Ok(bytes) => databrickscfg::Config::parse_bytes(&bytes).map_err(|error: BadConfig| error.to_string()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(databrickscfg::Config::default()),
+        Ok(bytes) => match databrickscfg::Config::parse_bytes(&bytes) {
+            Ok(config) => Ok(Some(config)),
+            Err(error) => Err(BadConfig::to_string(&error)),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -156,13 +160,21 @@ fn read_databricks(path: &Path) -> Result<databrickscfg::Config, String> {
 /// The whole of a regular file, and a little more than it may have: who reads it says that it is too much.
 /// A pipe in its place would hold us up for ever.
 fn contents(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let found = std::fs::metadata(path)?;
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        let at_once = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, at_once);
+    }
+    let file = options.open(path)?;
+    let found = file.metadata()?;
     if !found.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     let mut bytes =
         Zeroizing::new(Vec::with_capacity(found.len().min(databrickscfg::LIMIT as u64) as usize + 1));
-    File::open(path)?.take(databrickscfg::LIMIT as u64 + 1).read_to_end(&mut bytes)?;
+    file.take(databrickscfg::LIMIT as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -103,7 +103,8 @@ impl Place {
         let server = &self.server;
         add(&self.host.id());
         add(server.issuer.as_ref().map_or("", Host::url));
-        add(&format!("{:?}", server.entra));
+        add(&format!("{:?} {:?} {:?}", server.entra, server.account_id, self.redirect_port));
+        add(&self.scopes.len().to_string());
         [&server.provider, &server.discovery_url, &self.client_id]
             .into_iter()
             .for_each(|text| add(text.as_deref().unwrap_or_default()));

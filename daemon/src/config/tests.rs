@@ -202,6 +202,58 @@ fn a_file_that_cannot_be_used_changes_nothing_and_is_named() {
     assert_eq!(files.config.read_again(), Reading::Same);
 }
 
+#[test]
+fn programs_lose_nothing_while_a_file_cannot_be_read_or_is_being_replaced() {
+    let files = Written::new(TWO, "");
+    let path = files.folder.path().join("databrickscfg");
+    assert_eq!(files.config.known().machines().map(|all| all.len()), Some(1));
+    files.save("databrickscfg", b"[half");
+    assert_eq!(files.config.known().machines(), None);
+    fs::remove_file(&path).unwrap();
+    files.config.read_again();
+    assert_eq!(files.config.known().machines(), None, "an editor may write it anew in a moment");
+    files.save("databrickscfg", b"[other]\nhost = b.example\n");
+    assert_eq!(files.config.known().machines(), Some([].into()));
+    let unreadable = Written::new("[half", "");
+    assert_eq!(unreadable.config.known().machines(), None, "also at the start");
+    assert_eq!(Written::new("", "").config.known().machines(), Some([].into()));
+}
+
+#[test]
+fn a_host_that_is_typed_beside_a_profile_counts() {
+    let login = Login { profile: Some("ci".into()), host: Some("b.example".into()), ..Login::default() };
+    let plan = Written::new(TWO, "").plan(login);
+    assert_eq!((plan.host.url(), plan.label.as_str()), ("https://b.example", "ci"));
+    assert!(matches!(plan.flow, Flow::Browser { .. }) && plan.client_secret.is_none());
+}
+
+#[test]
+fn two_profiles_are_never_one_session_if_one_is_a_program() {
+    let own = "[profile.me]\nhost = \"https://adb-1.7.azuredatabricks.net\"\nlabel = \"ci\"\n";
+    let files = Written::new(TWO, own);
+    let fault = files.meant(r#"{"profile":"me"}"#).unwrap_err();
+    assert!(fault.message.contains("the profile ci"), "{fault}");
+    assert!(files.meant(r#"{"profile":"ci"}"#).is_ok());
+}
+
+#[test]
+fn what_is_known_at_once_is_never_a_programs_session_or_a_plain_token() {
+    let known = Written::new(TWO, "").config.known();
+    let plainly = |ask: &str| known.plainly(&serde_json::from_str(ask).unwrap()).map(|id| id.to_string());
+    let host = "adb-1.7.azuredatabricks.net";
+    assert_eq!(plainly(&format!(r#"{{"host":"{host}"}}"#)).as_deref(), Some(host));
+    assert_eq!(plainly(r#"{"profile":"work"}"#), Some(format!("{host}#work")));
+    for ask in [
+        format!(r#"{{"session":"{host}#ci"}}"#),
+        format!(r#"{{"session":"{host}#old"}}"#),
+        format!(r#"{{"host":"{host}","label":"ci"}}"#),
+        r#"{"profile":"ci"}"#.to_owned(),
+        "{}".to_owned(),
+    ] {
+        assert_eq!(plainly(&ask), None, "{ask}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_pipe_or_a_loop_of_links_in_place_of_a_file_holds_nobody_up() {

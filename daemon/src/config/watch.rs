@@ -1,12 +1,15 @@
 //! Sees the files change. The folders are watched, since editors replace files, and a link in the place
-//! of a file may lead to another folder.
+//! of a file may lead to another folder. What else happens in those folders, one of which is mostly the
+//! home folder, is of no interest.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
-
-use notify::{EventKind, RecommendedWatcher, RecursiveMode};
-use notify_debouncer_full::{
-    DebounceEventResult, DebouncedEvent, Debouncer, RecommendedCache, new_debouncer,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
+
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, recommended_watcher};
 use tokio::sync::mpsc;
 
 use super::{Config, Reading};
@@ -14,35 +17,39 @@ use super::{Config, Reading};
 /// A save is several changes.
 const SETTLED: Duration = Duration::from_millis(200);
 
-type Watcher = Debouncer<RecommendedWatcher, RecommendedCache>;
+/// The files, and every folder above them: one that comes or goes may bring or take a file.
+type Interest = Arc<Mutex<BTreeSet<PathBuf>>>;
 
 /// Reads the files whenever they change, for as long as the runtime runs; `changed` hears how it went.
 ///
 /// Where changes cannot be seen, `agent.reload` remains.
 pub(crate) async fn watch(config: Arc<Config>, changed: impl Fn(Reading)) {
     let (told, mut changes) = mpsc::channel(1);
-    let mut watcher = match watcher(told) {
+    let interest = Interest::default();
+    let mut watcher = match watcher(told, interest.clone()) {
         Ok(watcher) => watcher,
         Err(error) => return tracing::warn!(%error, "config files are not watched"),
     };
-    let mut watched = BTreeSet::new();
-    follow(&mut watcher, &mut watched, folders(&config));
+    let mut watched = BTreeMap::new();
+    follow(&mut watcher, &mut watched, &interest, look(&config));
     while changes.recv().await.is_some() {
+        tokio::time::sleep(SETTLED).await;
+        // What came in the meantime is in what is read now.
+        let _ = changes.try_recv();
         let again = config.clone();
-        let reading = tokio::task::spawn_blocking(move || (again.read_again(), folders(&again))).await;
-        let Ok((reading, folders)) = reading else { continue };
-        follow(&mut watcher, &mut watched, folders);
+        let reading = tokio::task::spawn_blocking(move || (again.read_again(), look(&again))).await;
+        let Ok((reading, seen)) = reading else { continue };
+        follow(&mut watcher, &mut watched, &interest, seen);
         if reading != Reading::Same {
             changed(reading);
         }
     }
 }
 
-fn watcher(told: mpsc::Sender<()>) -> notify::Result<Watcher> {
-    new_debouncer(SETTLED, None, move |seen: DebounceEventResult| {
-        // Our own reading is an event as well. An error may hide any change.
-        let is_change = |event: &DebouncedEvent| !matches!(event.kind, EventKind::Access(_));
-        if seen.is_ok_and(|events| !events.iter().any(is_change)) {
+fn watcher(told: mpsc::Sender<()>, interest: Interest) -> notify::Result<RecommendedWatcher> {
+    recommended_watcher(move |seen: notify::Result<Event>| {
+        // An error may hide any change.
+        if seen.is_ok_and(|event| !is_of_interest(&event, &interest)) {
             return;
         }
         // One reading that is to come is enough for all changes before it.
@@ -50,21 +57,71 @@ fn watcher(told: mpsc::Sender<()>) -> notify::Result<Watcher> {
     })
 }
 
-/// The folders that the files are in, and those that links in their places lead to.
-fn folders(config: &Config) -> BTreeSet<PathBuf> {
-    let mut folders = BTreeSet::new();
-    for path in config.paths() {
-        folders.extend(path.parent().map(PathBuf::from));
-        folders.extend(path.canonicalize().ok().and_then(|real| Some(real.parent()?.to_owned())));
-    }
-    folders
+fn is_of_interest(event: &Event, interest: &Interest) -> bool {
+    let interest = interest.lock().unwrap_or_else(PoisonError::into_inner);
+    let ours = event.paths.iter().any(|path| interest.contains(path));
+    // Our own reading is an event as well.
+    (ours || event.need_rescan()) && !matches!(event.kind, EventKind::Access(_))
 }
 
-/// A folder that is not there yet is watched when it is, or a reload is asked for.
-fn follow(watcher: &mut Watcher, watched: &mut BTreeSet<PathBuf>, folders: BTreeSet<PathBuf>) {
-    for folder in folders {
-        if !watched.contains(&folder) && watcher.watch(&folder, RecursiveMode::NonRecursive).is_ok() {
-            watched.insert(folder);
+/// What there is to watch, and for what.
+#[derive(Debug, Default)]
+struct Look {
+    folders: BTreeMap<PathBuf, Identity>,
+    interest: BTreeSet<PathBuf>,
+}
+
+/// Tells a folder from one that was removed and made again.
+type Identity = Option<(u64, u64)>;
+
+fn look(config: &Config) -> Look {
+    let mut look = Look::default();
+    for path in config.paths() {
+        look.add(path);
+        if let Ok(real) = path.canonicalize() {
+            look.add(&real);
         }
     }
+    look
+}
+
+impl Look {
+    /// The folder of a file, or the nearest one that is there.
+    fn add(&mut self, path: &Path) {
+        self.interest.extend(path.ancestors().map(PathBuf::from));
+        if let Some(folder) = path.ancestors().skip(1).find(|folder| folder.is_dir()) {
+            self.folders.insert(folder.to_owned(), identity(folder));
+        }
+    }
+}
+
+#[cfg(unix)]
+fn identity(folder: &Path) -> Identity {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(folder).ok().map(|found| (found.dev(), found.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_: &Path) -> Identity {
+    None
+}
+
+fn follow(
+    watcher: &mut RecommendedWatcher,
+    watched: &mut BTreeMap<PathBuf, Identity>,
+    interest: &Interest,
+    look: Look,
+) {
+    *interest.lock().unwrap_or_else(PoisonError::into_inner) = look.interest;
+    for (folder, identity) in &look.folders {
+        let same = watched.get(folder) == Some(identity);
+        if !same && watcher.watch(folder, RecursiveMode::NonRecursive).is_ok() {
+            watched.insert(folder.clone(), *identity);
+        }
+    }
+    for gone in watched.keys().filter(|folder| !look.folders.contains_key(*folder)) {
+        // It may have gone by itself, and its watch with it.
+        let _ = watcher.unwatch(gone);
+    }
+    watched.retain(|folder, _| look.folders.contains_key(folder));
 }

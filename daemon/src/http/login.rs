@@ -20,8 +20,8 @@ use crate::{
 };
 
 /// Begins or joins a sign-in and tells how it goes.
-pub(crate) fn tell(service: &Shared, login: Login) -> Response<Body> {
-    let watch = match service.plan(login) {
+pub(crate) async fn tell(service: &Shared, login: Login) -> Response<Body> {
+    let watch = match service.plan(login).await {
         Ok(plan) => service.handle.login(plan),
         Err(fault) => return answer::refused(fault.into()),
     };

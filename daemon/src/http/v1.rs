@@ -88,7 +88,7 @@ impl Api {
         };
         match read(method, &body) {
             Err(error) => answer::refused(error),
-            Ok(Call::SessionLogin(login)) => login::tell(&self.service, login),
+            Ok(Call::SessionLogin(login)) => login::tell(&self.service, login).await,
             Ok(Call::EventsSubscribe(wish)) => events::tell(&self.service, wish, self.stop.clone()),
             Ok(Call::TokenGet(wish)) => said(ask::token(&self.service, wish, Door::Http).await),
             Ok(

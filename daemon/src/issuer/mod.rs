@@ -28,7 +28,7 @@ pub(crate) use self::{
     discover::{By, DiscoverError, Sought, Via, find},
     github::{AssertionError, github_oidc},
     grants::{azure_client_secret, client_credentials, token_exchange},
-    http::Http,
+    http::{Http, Sent},
     manner::{Manner, Wishes},
     revoke::revoke,
     token::{Client, exchange_code, refresh},

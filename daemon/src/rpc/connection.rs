@@ -244,7 +244,7 @@ fn begin(
 }
 
 async fn login_and_tell(id: Id, login: Login, service: &Shared, out: &mpsc::Sender<Line>) {
-    let plan = match service.plan(login) {
+    let plan = match service.plan(login).await {
         Ok(plan) => plan,
         Err(fault) => return send(out, refusal(&id, fault.into())).await,
     };

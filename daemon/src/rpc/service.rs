@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use sso_agent_core::{
-    agent::{Agent, Target},
+    agent::{Agent, Target, Which},
     host::Host,
     login::Plan,
     time::Now,
@@ -26,7 +26,7 @@ use tokio::sync::broadcast;
 use super::{machines::Machines, translate};
 use crate::{
     clock,
-    config::{self, Config, Meant},
+    config::{self, Config, Known, Meant, Reading},
     handle::{Handle, LoginWatch, Message},
     http::metadata::{self, Metadata},
     signin::Takeover,
@@ -70,7 +70,14 @@ impl Service {
             Call::SessionList(target) => Ok(line(id, &self.list(target).await?)),
             Call::SessionShow(target) => Ok(line(id, &self.show(&target).await?)),
             Call::SessionLogout(target) => {
-                let revoked = self.handle.logout(self.session_meant(&target)?).await;
+                let mut meant = self.session_meant(&target).await?;
+                if let Target::Host(_, which) = &mut meant
+                    && let Which::OfProfile(own) = which
+                {
+                    // Others share the one without a label.
+                    *which = Which::Labelled(own.clone());
+                }
+                let revoked = self.handle.logout(meant).await;
                 let revoked = revoked.map_err(|refusal| translate::fault(&refusal))?;
                 Ok(line(id, &LoggedOut { revoked }))
             }
@@ -84,17 +91,43 @@ impl Service {
         }
     }
 
+    /// What a request means. A profile that is not known may have been written just now.
+    pub(super) async fn meant(&self, wanted: &session::Target) -> Result<(Arc<Known>, Meant), Fault> {
+        let known = self.config.known();
+        match known.meant(wanted) {
+            Err(fault) if fault.kind() == Kind::UnknownHost && wanted.profile.is_some() => {
+                let known = self.read_anew().await;
+                known.meant(wanted).map(|meant| (known.clone(), meant))
+            }
+            meant => meant.map(|meant| (known.clone(), meant)),
+        }
+    }
+
+    async fn read_anew(&self) -> Arc<Known> {
+        let config = self.config.clone();
+        if let Ok(Reading::New) = tokio::task::spawn_blocking(move || config.read_again()).await {
+            self.handle.send(Message::SettingsChanged(self.config.known().machines()));
+            self.handle.tell(config::event(Reading::New));
+        }
+        self.config.known()
+    }
+
     /// The session that a request means; one that is none has no other business than handing out its token.
-    fn session_meant(&self, wanted: &session::Target) -> Result<Target, RpcError> {
-        match self.config.known().meant(wanted)? {
+    async fn session_meant(&self, wanted: &session::Target) -> Result<Target, RpcError> {
+        match self.meant(wanted).await?.1 {
             Meant::Session(target) | Meant::Machine(target, _) => Ok(target),
             Meant::Token { session, .. } => Ok(Target::Session(session)),
         }
     }
 
     /// Reads what to sign in to.
-    pub(crate) fn plan(&self, login: session::Login) -> Result<Plan, Fault> {
-        self.config.known().plan(login)
+    pub(crate) async fn plan(&self, login: session::Login) -> Result<Plan, Fault> {
+        match self.config.known().plan(login.clone()) {
+            Err(fault) if fault.kind() == Kind::UnknownHost && login.profile.is_some() => {
+                self.read_anew().await.plan(login)
+            }
+            plan => plan,
+        }
     }
 
     async fn reload(&self) -> Result<Done, RpcError> {
@@ -139,7 +172,7 @@ impl Service {
             provider,
             ..session::Login::default()
         };
-        let takeover = Takeover { plan: self.plan(login)?, refresh_token };
+        let takeover = Takeover { plan: self.plan(login).await?, refresh_token };
         match self.handle.take_over(takeover).await {
             Ok(id) => self.session(id).await,
             Err(refusal) => Err(translate::fault(&refusal).into()),
@@ -171,10 +204,10 @@ impl Service {
     }
 
     pub(crate) async fn show(&self, target: &session::Target) -> Result<Session, RpcError> {
-        if let Meant::Token { session, host, .. } = self.config.known().meant(target)? {
+        if let (_, Meant::Token { session, host, .. }) = self.meant(target).await? {
             return Ok(token_session(&session, &host));
         }
-        let target = self.session_meant(target)?;
+        let target = self.session_meant(target).await?;
         let shown = self.handle.look(move |agent, now| {
             let found = agent.find(&target)?;
             Ok(agent.session(&found).map(|session| translate::session(session, now)))

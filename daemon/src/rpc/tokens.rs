@@ -66,8 +66,7 @@ impl Service {
 
     /// Answers `token.get`, however long it takes.
     pub(super) async fn token(&self, id: &Id, ask: &TokenGet) -> Result<Line, RpcError> {
-        let known = self.config.known();
-        let meant = known.meant(&ask.target())?;
+        let (known, meant) = self.meant(&ask.target()).await?;
         let need = translate::need(ask, known.settings.force_refresh_within);
         let answer = self.token_meant(&known, meant, ask, need).await?;
         let now = clock::now();
@@ -148,9 +147,14 @@ fn without_scopes(why: &str, said: Option<&OAuthError>) -> RpcError {
     translate::said_by(Fault::new(Kind::LoginRequired, why, hint), said).into()
 }
 
-/// Whether it was not clear which session is meant.
+/// Whether it was not clear which session is meant: there are several, or none at all. One that has ended
+/// is clear, and the next host is another one.
 fn is_undecided(answer: &Answer) -> bool {
-    matches!(answer, Answer::Refused(Refusal::Ambiguous { .. } | Refusal::LoginRequired { .. }))
+    match answer {
+        Answer::Refused(Refusal::Ambiguous { .. }) => true,
+        Answer::Refused(Refusal::LoginRequired { at, .. }) => at.is_empty(),
+        Answer::Refused(_) | Answer::Token(..) | Answer::SignedIn(_) => false,
+    }
 }
 
 /// Escaping a token takes longer than all else that an answer needs, so it is done once for each.

@@ -1,11 +1,17 @@
 //! Taking over a sign-in that another tool keeps in plain text: its refresh token is spent once, which
 //! shows whether it is good, and what comes of it is ours.
 
-use secrecy::SecretString;
-use sso_agent_core::{agent::SignedIn, login::Plan, refusal::Refusal};
+use std::sync::Arc;
 
-use super::{Chosen, bank, granted, server::find};
-use crate::{clock, issuer, spender::Spender, store::Renewal};
+use secrecy::SecretString;
+use sso_agent_core::{agent::SignedIn, login::Plan, refusal::Refusal, session::About};
+
+use super::{Chosen, about, record, renewable, server::find};
+use crate::{
+    clock, issuer,
+    spender::{Spender, Taken},
+    store::Renewal,
+};
 
 /// What is taken over.
 pub(crate) struct Takeover {
@@ -14,26 +20,37 @@ pub(crate) struct Takeover {
     pub(crate) refresh_token: SecretString,
 }
 
-/// Takes over a sign-in and banks it.
-pub(crate) async fn take_over(takeover: Takeover, spender: &Spender) -> Result<Box<SignedIn>, Refusal> {
+/// Takes over a sign-in and banks it; `report` hears how it ended.
+pub(crate) async fn take_over(
+    takeover: Takeover,
+    spender: &Spender,
+    report: impl FnOnce(Result<Box<SignedIn>, Refusal>),
+) {
     let Takeover { plan, refresh_token } = takeover;
-    let server = find(&plan, spender.http()).await?;
-    let client = server.client(&plan)?;
-    let (scopes, metadata) = (server.manner.scopes, server.metadata);
-    let asked = clock::now();
-    let outcome = issuer::refresh(spender.http(), &metadata, &client, &refresh_token, &[], None).await;
-    let mut exchanged = granted(outcome, asked)?;
-    // An issuer that gave no new one goes on taking the old one (RFC 6749, 6).
-    exchanged.grant.refresh_token.get_or_insert(refresh_token);
+    let server = match find(&plan, spender.http()).await {
+        Ok(server) => server,
+        Err(refusal) => return report(Err(refusal)),
+    };
+    let client = match server.client(&plan) {
+        Ok(client) => client,
+        Err(refusal) => return report(Err(refusal)),
+    };
     let chosen = Chosen {
-        metadata,
+        metadata: server.metadata,
         client,
-        scopes,
+        scopes: server.manner.scopes,
         renewal: Renewal::RefreshToken,
         redirect_uri: None,
         made_from: None,
     };
-    let mut signed_in = Err(Refusal::Timeout);
-    bank(&plan, spender, chosen, exchanged, |outcome| signed_in = outcome).await?;
-    signed_in
+    let about = about(&plan, &chosen, chosen.scopes.clone());
+    let new = record(&about, &chosen, Some(refresh_token), None, clock::now());
+    spender.take_over(new, |taken| report(taken.map(|taken| signed_in(about, taken)))).await;
+}
+
+fn signed_in(about: About, taken: Taken) -> Box<SignedIn> {
+    let Taken { record, lease, grant } = taken;
+    let renewable = renewable(&record.renewal, record.refresh_token.is_some());
+    let about = About { user: issuer::told(&grant), scopes: lease.scopes.clone(), ..about };
+    Box::new(SignedIn { about, renewable, lease: Arc::new(lease) })
 }

@@ -99,18 +99,10 @@ async fn bank(
 ) -> Result<Option<String>, Refusal> {
     let Exchanged { grant, asked } = exchanged;
     let lease = leased(&grant, &chosen.scopes, asked);
-    let mut about = About {
-        id: plan.session(),
-        host: plan.host.clone(),
-        label: plan.label.clone(),
-        client_id: chosen.client.id.clone(),
-        issuer: chosen.metadata.issuer.clone(),
-        user: issuer::told(&grant),
-        scopes: lease.scopes.clone(),
-        made_from: chosen.made_from.clone(),
-    };
+    let mut about = about(plan, &chosen, lease.scopes.clone());
+    about.user = issuer::told(&grant);
     let renewable = renewable(&chosen.renewal, grant.refresh_token.is_some());
-    let record = record(&about, &chosen, grant.refresh_token.clone(), &lease);
+    let record = record(&about, &chosen, grant.refresh_token.clone(), Some(&lease), asked);
     let mut told = Err(Refusal::Timeout);
     let banked = |banked: Result<Option<String>, StoreError>| match banked {
         Ok(user) => {
@@ -141,7 +133,26 @@ pub(crate) fn renewable(renewal: &Renewal, has_refresh_token: bool) -> Renewable
     }
 }
 
-fn record(about: &About, chosen: &Chosen, refresh_token: Option<SecretString>, lease: &Lease) -> Record {
+fn about(plan: &Plan, chosen: &Chosen, scopes: Vec<String>) -> About {
+    About {
+        id: plan.session(),
+        host: plan.host.clone(),
+        label: plan.label.clone(),
+        client_id: chosen.client.id.clone(),
+        issuer: chosen.metadata.issuer.clone(),
+        user: None,
+        scopes,
+        made_from: chosen.made_from.clone(),
+    }
+}
+
+fn record(
+    about: &About,
+    chosen: &Chosen,
+    refresh_token: Option<SecretString>,
+    lease: Option<&Lease>,
+    made: Now,
+) -> Record {
     let Chosen { metadata, client, .. } = chosen;
     Record {
         id: about.id.to_string(),
@@ -160,8 +171,8 @@ fn record(about: &About, chosen: &Chosen, refresh_token: Option<SecretString>, l
         user: about.user.clone(),
         refresh_token,
         login_required: None,
-        lease: Some(stored(lease)),
-        created_at: lease.obtained.wall.as_secs(),
+        lease: lease.map(stored),
+        created_at: made.wall.as_secs(),
         renewal: chosen.renewal.clone(),
         redirect_uri: chosen.redirect_uri.clone(),
         made_from: chosen.made_from.clone(),

@@ -9,12 +9,13 @@ mod crowd;
 mod lease;
 mod means;
 mod narrow;
+mod take;
 #[cfg(test)]
 mod tests;
 mod turns;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -27,6 +28,7 @@ use self::{
 pub(crate) use self::{
     lease::{leased, passed_through, restored, stored},
     means::{Without, show},
+    take::Taken,
 };
 use crate::{
     clock,
@@ -47,9 +49,18 @@ pub(crate) struct Spender {
     turns: Turns,
     crowd: Crowd,
     /// Banked nowhere yet: what an issuer gave while the store would not take it.
-    unbanked: Mutex<HashMap<SessionId, Record>>,
+    unbanked: Mutex<HashMap<SessionId, Held>>,
     /// Tokens with fewer scopes than their session has.
     narrow: Narrow,
+    /// Which refresh tokens of other tools were taken over, by their digests.
+    taken: Mutex<HashSet<[u8; 32]>>,
+}
+
+/// What an issuer gave and the store would not take.
+struct Held {
+    record: Record,
+    /// Whether the lease in it is what a renewal would bring.
+    lease_is_new: bool,
 }
 
 impl Spender {
@@ -62,6 +73,7 @@ impl Spender {
             crowd: Crowd::default(),
             unbanked: Mutex::default(),
             narrow: Narrow::default(),
+            taken: Mutex::default(),
         }
     }
 
@@ -119,22 +131,25 @@ impl Spender {
                 let lease = leased(&grant, &record.scopes, asked);
                 record.lease = Some(stored(&lease));
                 record.refresh_token = grant.refresh_token.or(record.refresh_token);
-                self.bank(id, slot, record).await.map_err(|error| RenewError::Store(error.to_string()))?;
+                self.bank(id, slot, record, true)
+                    .await
+                    .map_err(|error| RenewError::Store(error.to_string()))?;
                 Ok(Arc::new(lease))
             }
-            Outcome::Rejected(said) => {
+            Outcome::Refused(said) if record.made_from.is_none() => Err(RenewError::Refused(said)),
+            // A program whose settings are at hand signs in anew, with what they say now.
+            Outcome::Rejected(said) | Outcome::Refused(said) => {
                 record.login_required = Some(said.to_string());
-                if let Err(error) = self.bank(id, slot, record).await {
+                if let Err(error) = self.bank(id, slot, record, false).await {
                     tracing::warn!(session = %id, %error, "the rejection could not be noted");
                 }
                 Err(RenewError::Rejected(said))
             }
-            Outcome::Refused(said) => Err(RenewError::Refused(said)),
             Outcome::Unreachable(Unreachable { retry_after, why, salvaged, sent }) => {
                 tracing::debug!(session = %id, ?sent, why, salvaged = salvaged.is_some(), "no usable answer");
                 if let Some(salvaged) = salvaged {
                     record.refresh_token = Some(salvaged);
-                    self.bank(id, slot, record)
+                    self.bank(id, slot, record, false)
                         .await
                         .map_err(|error| RenewError::Store(error.to_string()))?;
                 }
@@ -153,7 +168,6 @@ impl Spender {
     ) {
         let id = SessionId::named(&record.id);
         let _turn = self.turns.of(&id).await;
-        self.held().remove(&id);
         self.narrow.forget(&id);
         report(self.keep(record, user).await);
     }
@@ -163,8 +177,10 @@ impl Spender {
         mut record: Record,
         user: impl Future<Output = Option<String>>,
     ) -> Result<Option<String>, StoreError> {
-        let kept = record.clone();
+        let (id, kept) = (SessionId::named(&record.id), record.clone());
         self.in_store(move |store| store.put(&kept)).await?;
+        // Only now is what was held of the one before of no use any more.
+        self.held().remove(&id);
         if record.user.is_none() {
             record.user = user.await;
             let named = record.clone();
@@ -177,8 +193,8 @@ impl Spender {
 
     /// Tries once more to bank what the store would not take.
     pub(crate) async fn bank_all(&self) {
-        let held: Vec<(SessionId, Record)> = self.held().drain().collect();
-        for (id, record) in held {
+        let held: Vec<(SessionId, Held)> = self.held().drain().collect();
+        for (id, Held { record, .. }) in held {
             if let Err(error) = self.in_store(move |store| store.put(&record)).await {
                 tracing::error!(session = %id, %error, "a refresh token could not be kept: sign in again");
             }
@@ -188,7 +204,6 @@ impl Spender {
     /// Removes what is stored of a session, then tells the issuer (RFC 7009); whether it agreed.
     pub(crate) async fn forget(&self, id: &SessionId) -> Result<bool, Refusal> {
         let _turn = self.turns.of(id).await;
-        let held = self.held().remove(id);
         self.narrow.forget(id);
         let name = id.to_string();
         let removed = self.in_store(move |store| {
@@ -197,6 +212,7 @@ impl Spender {
             store.remove(&name).map(|()| record)
         });
         let on_disk = removed.await.map_err(|error| Refusal::StoreFailed { why: error.to_string() })?;
+        let held = self.held().remove(id).map(|held| held.record);
         let Some(record) = held.or(on_disk) else { return Ok(false) };
         let Some(token) = &record.refresh_token else { return Ok(false) };
         let revoked = issuer::revoke(&self.http, &server_of(&record), &client_of(&record), token).await;
@@ -207,13 +223,14 @@ impl Spender {
     }
 
     async fn bank_what_is_held(&self, id: &SessionId) -> Result<Option<Arc<Lease>>, RenewError> {
-        let Some(record) = self.held().remove(id) else { return Ok(None) };
+        let Some(Held { record, lease_is_new }) = self.held().remove(id) else { return Ok(None) };
         let lease = record.lease.as_ref().map(|lease| restored(lease, clock::now()));
+        let lease = lease.filter(|_| lease_is_new);
         let slot = self.slot(id).await;
         let banked = match slot {
-            Ok(slot) => self.bank(id, slot, record).await,
+            Ok(slot) => self.bank(id, slot, record, lease_is_new).await,
             Err(error) => {
-                self.held().insert(id.clone(), record);
+                self.held().insert(id.clone(), Held { record, lease_is_new });
                 Err(error)
             }
         };
@@ -236,12 +253,18 @@ impl Spender {
     }
 
     /// Makes a record durable, or holds it until the store takes it.
-    async fn bank(&self, id: &SessionId, slot: Box<dyn Slot>, record: Record) -> Result<(), StoreError> {
+    async fn bank(
+        &self,
+        id: &SessionId,
+        slot: Box<dyn Slot>,
+        record: Record,
+        lease_is_new: bool,
+    ) -> Result<(), StoreError> {
         let kept = record.clone();
         let banked = blocking(move || slot.commit(&record)).await;
         if let Err(error) = &banked {
             tracing::error!(session = %id, %error, "the new refresh token is held in memory: the store does not take it");
-            self.held().insert(id.clone(), kept);
+            self.held().insert(id.clone(), Held { record: kept, lease_is_new });
         }
         banked
     }
@@ -254,7 +277,7 @@ impl Spender {
         blocking(move || work(&*store)).await
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Record>> {
+    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Held>> {
         self.unbanked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,7 +2,9 @@
 //! long as they are good, so that least privilege costs no second sign-in (RFC 6749, 6).
 //!
 //! The hard part is that they are bought with the session's own refresh token. So it is its turn that is
-//! waited for, and what comes back is banked as ever; the session's own token is left alone.
+//! waited for, and what comes back is banked as ever; the session's own token is left alone. An issuer
+//! that fails or refuses is not asked again for a while, or the session's own renewals would stand in
+//! line behind those who go on asking.
 
 use std::{
     collections::HashMap,
@@ -12,7 +14,8 @@ use std::{
 
 use sso_agent_core::{
     refusal::{OAuthError, Refusal},
-    time::Now,
+    session::RenewError,
+    time::{Deadline, Now},
     words::{Lease, Need, SessionId},
 };
 
@@ -20,7 +23,7 @@ use super::{Spender, Without, buy, leased};
 use crate::{
     clock,
     issuer::{Grant, Outcome, Unreachable},
-    store::{Record, Renewal, Slot},
+    store::{Record, Renewal, Slot, StoreError},
 };
 
 /// So many sets of scopes are kept for one session.
@@ -29,27 +32,48 @@ const MOST: usize = 64;
 /// When an issuer that is down is worth another try, if it does not say.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
+/// How long a no counts, and how long an issuer may have us wait.
+const NO_COUNTS: Duration = Duration::from_secs(60);
+
+/// Never part of a token.
+const OFFLINE: &str = "offline_access";
+
 /// See the module.
 #[derive(Default)]
-pub(super) struct Narrow(Mutex<Kept>);
+pub(super) struct Narrow(Mutex<HashMap<SessionId, Vec<Kept>>>);
 
-/// For each session, leases by their scopes.
-type Kept = HashMap<SessionId, Vec<(Vec<String>, Arc<Lease>)>>;
+/// What became of one set of scopes.
+struct Kept {
+    scopes: Vec<String>,
+    lease: Option<Arc<Lease>>,
+    /// Why there is none, or no newer one, and for how long that counts.
+    failed: Option<(Refusal, Deadline)>,
+}
 
 impl Narrow {
-    fn get(&self, id: &SessionId, scopes: &[String]) -> Option<Arc<Lease>> {
-        let kept = self.lock();
-        kept.get(id)?.iter().find(|(of, _)| of == scopes).map(|(_, lease)| lease.clone())
+    fn look(&self, id: &SessionId, scopes: &[String]) -> (Option<Arc<Lease>>, Option<(Refusal, Deadline)>) {
+        let all = self.lock();
+        let kept = all.get(id).and_then(|kept| kept.iter().find(|kept| kept.scopes == scopes));
+        kept.map(|kept| (kept.lease.clone(), kept.failed.clone())).unwrap_or_default()
     }
 
-    fn keep(&self, id: &SessionId, scopes: &[String], lease: Arc<Lease>, now: Now) {
-        let mut kept = self.lock();
-        let of_session = kept.entry(id.clone()).or_default();
-        of_session.retain(|(of, lease)| of != scopes && !lease.expires.is_over(now));
+    fn note(&self, id: &SessionId, scopes: &[String], bought: &Result<Arc<Lease>, Refusal>, now: Now) {
+        let mut all = self.lock();
+        let of_session = all.entry(id.clone()).or_default();
+        let at = of_session.iter().position(|kept| kept.scopes == scopes);
+        let mut kept = at.map(|at| of_session.swap_remove(at)).unwrap_or_else(|| Kept {
+            scopes: scopes.to_vec(),
+            lease: None,
+            failed: None,
+        });
+        match bought {
+            Ok(lease) => (kept.lease, kept.failed) = (Some(lease.clone()), None),
+            Err(refusal) => kept.failed = Some((refusal.clone(), now.after(pause(refusal)))),
+        }
         if of_session.len() >= MOST {
             of_session.remove(0);
         }
-        of_session.push((scopes.to_vec(), lease));
+        of_session.push(kept);
     }
 
     /// Somebody signed in again, or out.
@@ -57,63 +81,90 @@ impl Narrow {
         self.lock().remove(id);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Vec<Kept>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+fn pause(refusal: &Refusal) -> Duration {
+    match refusal {
+        Refusal::Unavailable { retry_after, .. } => (*retry_after).min(NO_COUNTS),
+        Refusal::StoreFailed { .. } | Refusal::Timeout => TRY_AGAIN,
+        Refusal::LoginRequired { .. }
+        | Refusal::Unknown { .. }
+        | Refusal::Ambiguous { .. }
+        | Refusal::Rejected(_)
+        | Refusal::Cancelled { .. }
+        | Refusal::Unsupported { .. } => NO_COUNTS,
+    }
+}
+
 impl Spender {
-    /// A token of a session with these scopes only, which are sorted.
+    /// A token of a session with these scopes only, which are sorted, if its turn comes within `wait`.
     pub(crate) async fn narrow(
         &self,
         id: &SessionId,
         scopes: &[String],
         need: &Need,
+        wait: Duration,
     ) -> Result<Arc<Lease>, Refusal> {
-        let good = |lease: &Arc<Lease>| need.is_met_by(lease, clock::now());
-        if let Some(lease) = self.narrow.get(id, scopes).filter(good) {
-            return Ok(lease);
+        if let Some(known) = self.known(id, scopes, need) {
+            return known;
         }
-        let _turn = self.turns.of(id).await;
-        let kept = self.narrow.get(id, scopes);
-        if let Some(lease) = kept.clone().filter(good) {
-            // Somebody had the turn before us and did what we came for.
-            return Ok(lease);
+        let turn = tokio::time::timeout(wait, self.turns.of(id)).await;
+        let _turn = turn.map_err(|_| Refusal::Timeout)?;
+        // Somebody may have had the turn before us and done what we came for.
+        if let Some(known) = self.known(id, scopes, need) {
+            return known;
         }
         let bought = self.buy_narrow(id, scopes).await;
-        match (bought, kept) {
-            (Err(Refusal::Unavailable { .. }), Some(lease))
-                if need.is_nearly_met_by(&lease, clock::now()) =>
-            {
-                Ok(lease)
-            }
-            (bought, _) => bought,
+        self.narrow.note(id, scopes, &bought, clock::now());
+        self.known(id, scopes, need).unwrap_or(bought)
+    }
+
+    /// What is known without asking: a good lease, or for how long there is none.
+    fn known(&self, id: &SessionId, scopes: &[String], need: &Need) -> Option<Result<Arc<Lease>, Refusal>> {
+        let now = clock::now();
+        let (lease, failed) = self.narrow.look(id, scopes);
+        if let Some(lease) = lease.clone().filter(|lease| need.is_met_by(lease, now)) {
+            return Some(Ok(lease));
         }
+        let (refusal, until) = failed.filter(|(_, until)| !until.is_over(now))?;
+        let good_enough = lease.filter(|lease| need.is_nearly_met_by(lease, now));
+        Some(match (refusal, good_enough) {
+            (Refusal::Unavailable { .. } | Refusal::StoreFailed { .. }, Some(lease)) => Ok(lease),
+            (Refusal::Unavailable { why, .. }, None) => {
+                Err(Refusal::Unavailable { why, retry_after: until.left(now) })
+            }
+            (refusal, _) => Err(refusal),
+        })
     }
 
     async fn buy_narrow(&self, id: &SessionId, scopes: &[String]) -> Result<Arc<Lease>, Refusal> {
-        let unavailable = |why: String| Refusal::Unavailable { why, retry_after: TRY_AGAIN };
-        // What it held would be overwritten by the record on disk, which is older.
-        self.bank_what_is_held(id)
-            .await
-            .map_err(|_| unavailable("the store does not take anything".into()))?;
-        let record = self.record(id).await.map_err(|_| unavailable(format!("{id} cannot be read")))?;
-        let _place =
-            self.crowd.place(&record.token_endpoint).await.map_err(|why| unavailable(why.to_owned()))?;
-        let slot = self.slot(id).await.map_err(|error| Refusal::StoreFailed { why: error.to_string() })?;
+        // What is held would be overwritten by the record on disk, which is older.
+        self.bank_what_is_held(id).await.map_err(|error| refused(id, error))?;
+        let record = self.record(id).await.map_err(|error| refused(id, error))?;
+        if let Some(why) = &record.login_required {
+            // A refresh token that was turned down is not sent again.
+            return Err(not_granted(id, why.clone(), None));
+        }
+        let place = self.crowd.place(&record.token_endpoint).await;
+        let _place = place.map_err(|why| unavailable(why.to_owned(), None))?;
+        let slot = self.slot(id).await.map_err(|error| not_kept(&error))?;
         let asked = clock::now();
         match buy(&self.http, &record, scopes).await {
             Ok(Outcome::Granted(grant)) => {
                 let lease = Arc::new(leased(&grant, scopes, asked));
                 self.bank_change(id, slot, record, grant).await?;
-                if let Some(missing) = scopes.iter().find(|scope| !lease.scopes.contains(scope)) {
+                let got = lease.scopes.iter().filter(|scope| *scope != OFFLINE);
+                let all_wanted = scopes.iter().all(|scope| lease.scopes.contains(scope));
+                if !all_wanted || got.clone().any(|scope| !scopes.contains(scope)) {
                     return Err(not_granted(
                         id,
-                        format!("the issuer does not give the scope {missing:?}"),
+                        "the issuer gives these scopes no token of their own".into(),
                         None,
                     ));
                 }
-                self.narrow.keep(id, scopes, lease.clone(), clock::now());
                 Ok(lease)
             }
             Ok(Outcome::Rejected(said)) => {
@@ -126,13 +177,12 @@ impl Spender {
             Ok(Outcome::Unreachable(Unreachable { why, retry_after, salvaged, .. })) => {
                 if let Some(salvaged) = salvaged {
                     let record = Record { refresh_token: Some(salvaged), ..record };
-                    // What the store does not take is held in memory, and tried again.
-                    let _ = self.bank(id, slot, record).await;
+                    self.bank(id, slot, record, false).await.map_err(|error| not_kept(&error))?;
                 }
-                Err(Refusal::Unavailable { why, retry_after: retry_after.unwrap_or(TRY_AGAIN) })
+                Err(unavailable(why, retry_after))
             }
             Err(Without::Means(why)) => Err(not_granted(id, why, None)),
-            Err(Without::Now(why)) => Err(unavailable(why)),
+            Err(Without::Now(why)) => Err(unavailable(why, None)),
         }
     }
 
@@ -144,12 +194,27 @@ impl Spender {
         record: Record,
         grant: Grant,
     ) -> Result<(), Refusal> {
-        let Some(next) = grant.refresh_token.filter(|_| matches!(record.renewal, Renewal::RefreshToken))
-        else {
-            return Ok(());
-        };
+        let by_refresh_token = matches!(record.renewal, Renewal::RefreshToken);
+        let Some(next) = grant.refresh_token.filter(|_| by_refresh_token) else { return Ok(()) };
         let record = Record { refresh_token: Some(next), ..record };
-        self.bank(id, slot, record).await.map_err(|error| Refusal::StoreFailed { why: error.to_string() })
+        self.bank(id, slot, record, false).await.map_err(|error| not_kept(&error))
+    }
+}
+
+fn unavailable(why: String, retry_after: Option<Duration>) -> Refusal {
+    Refusal::Unavailable { why, retry_after: retry_after.unwrap_or(TRY_AGAIN) }
+}
+
+fn not_kept(error: &StoreError) -> Refusal {
+    Refusal::StoreFailed { why: error.to_string() }
+}
+
+fn refused(id: &SessionId, error: RenewError) -> Refusal {
+    match error {
+        RenewError::Gone(why) => not_granted(id, why, None),
+        RenewError::Store(why) => Refusal::StoreFailed { why },
+        RenewError::Unreachable { why, retry_after } => unavailable(why, retry_after),
+        RenewError::Rejected(said) | RenewError::Refused(said) => Refusal::Rejected(said),
     }
 }
 

@@ -229,7 +229,7 @@ fn need(min_valid: u64) -> Need {
 
 async fn narrowed(spender: &Spender, scopes: &[&str]) -> Result<String, Refusal> {
     let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-    let lease = spender.narrow(&SessionId::named(ID), &scopes, &need(60)).await?;
+    let lease = spender.narrow(&SessionId::named(ID), &scopes, &need(60), Duration::from_secs(9)).await?;
     Ok(lease.access_token.expose_secret().to_owned())
 }
 
@@ -274,6 +274,87 @@ async fn a_scope_that_is_not_given_takes_a_sign_in_and_ends_nothing() {
     let (spender, store) = spender(&other);
     assert!(matches!(narrowed(&spender, &["x"]).await, Err(Refusal::LoginRequired { .. })));
     assert_eq!(store.refresh_token(), "rt-9", "banked, whatever else the answer is");
+}
+
+#[tokio::test]
+async fn an_issuer_that_fails_is_not_asked_again_by_everybody_who_wants_fewer_scopes() {
+    let issuer = Fake::new(|_| reply(503, "Retry-After: 30\r\n", "")).await;
+    let (spender, _) = spender(&issuer);
+    for _ in 0..3 {
+        assert!(matches!(narrowed(&spender, &["sql"]).await, Err(Refusal::Unavailable { .. })));
+    }
+    assert_eq!(issuer.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_was_turned_down_is_not_sent_for_fewer_scopes() {
+    let issuer = rotating().await;
+    let (spender, store) = spender(&issuer);
+    store.put(&Record { login_required: Some("invalid_grant".into()), ..store.record() }).unwrap();
+    assert!(matches!(narrowed(&spender, &["sql"]).await, Err(Refusal::LoginRequired { .. })));
+    assert!(issuer.heard().is_empty());
+}
+
+#[tokio::test]
+async fn an_issuer_that_does_not_narrow_gives_nobody_more_than_was_asked_for() {
+    let all = r#"{"access_token":"at","expires_in":60,"scope":"all sql","refresh_token":"rt-9"}"#;
+    let issuer = Fake::new(move |_| json(200, all)).await;
+    let (spender, store) = spender(&issuer);
+    for _ in 0..2 {
+        assert!(matches!(narrowed(&spender, &["sql"]).await, Err(Refusal::LoginRequired { .. })));
+    }
+    assert_eq!((store.refresh_token().as_str(), issuer.heard().len()), ("rt-9", 1));
+}
+
+#[tokio::test]
+async fn what_is_held_outlives_a_sign_in_that_cannot_be_kept_either() {
+    let issuer = rotating().await;
+    let (spender, store) = spender(&issuer);
+    store.no_commit.store(2, Ordering::Relaxed);
+    assert!(renew(&spender).await.is_err());
+    spender.sign_in(store.record(), async { None }, |banked| assert!(banked.is_err())).await;
+    assert_eq!(renew(&spender).await.unwrap().access_token.expose_secret(), "at-1");
+    assert_eq!(store.refresh_token(), "rt-1");
+}
+
+#[tokio::test]
+async fn what_was_banked_beside_the_lease_is_not_taken_for_a_renewal() {
+    let issuer = rotating().await;
+    let (spender, store) = spender(&issuer);
+    store.no_commit.store(1, Ordering::Relaxed);
+    assert!(matches!(narrowed(&spender, &["sql"]).await, Err(Refusal::StoreFailed { .. })));
+    assert_eq!(renew(&spender).await.unwrap().access_token.expose_secret(), "at-2");
+    assert_eq!(store.refresh_token(), "rt-2");
+}
+
+async fn taken(spender: &Spender, store: &Full, token: &str) -> Result<String, Refusal> {
+    let record = Record { refresh_token: Some(token.into()), ..store.record() };
+    let mut told = Err(Refusal::Timeout);
+    let report = |taken: Result<Taken, Refusal>| told = taken.map(|taken| taken.record.id);
+    spender.take_over(record, report).await;
+    told
+}
+
+#[tokio::test]
+async fn a_refresh_token_of_another_tool_is_spent_once_and_never_lost() {
+    let issuer = rotating().await;
+    let (spender, store) = spender(&issuer);
+    store.no_room.store(1, Ordering::Relaxed);
+    assert!(matches!(taken(&spender, &store, "theirs").await, Err(Refusal::StoreFailed { .. })));
+    assert!(issuer.heard().is_empty(), "not before there is room for what it brings");
+    store.no_commit.store(1, Ordering::Relaxed);
+    assert!(matches!(taken(&spender, &store, "theirs").await, Err(Refusal::StoreFailed { .. })));
+    assert!(renew(&spender).await.is_ok(), "what it brought is held");
+    assert_eq!(store.refresh_token(), "rt-1");
+    assert!(matches!(taken(&spender, &store, "theirs").await, Err(Refusal::Cancelled { .. })));
+    assert_eq!(taken(&spender, &store, "another").await.as_deref(), Ok(ID));
+    assert_eq!(issuer.heard().len(), 2);
+
+    let odd = r#"{"access_token":"at","expires_in":-5,"refresh_token":"salvaged"}"#;
+    let issuer = Fake::new(move |_| json(200, odd)).await;
+    let (spender_, store) = self::spender(&issuer);
+    assert!(taken(&spender_, &store, "theirs").await.is_err());
+    assert_eq!(store.refresh_token(), "salvaged");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 //! A text that cannot be read is not changed, and what comes out can be read.
 
 use super::{
-    BadConfig, Config, DEFAULT, SETTINGS,
+    BadConfig, Config, DEFAULT, SETTINGS, Section,
     scan::{Line, Role, Scan, without_comment},
 };
 
@@ -22,6 +22,9 @@ pub enum BadEdit {
     /// It would be read back as something else.
     #[error("the value for {0} cannot stand in the file")]
     Value(String),
+    /// The rest of the file would be read as something else.
+    #[error("the file is written in a way that this change would damage: change it by hand")]
+    Damage,
 }
 
 /// Sets keys of a profile, or takes them out of it. A profile that is not there is added at the end.
@@ -63,7 +66,7 @@ pub fn remove(text: &str, profile: &str) -> Result<String, BadEdit> {
         lines = &lines[own(lines)..];
         lines = &lines[lines.iter().take_while(blank).count()..];
     }
-    checked(out)
+    checked(text, out, profile)
 }
 
 /// How many of the lines behind a header are its section's: up to its last entry.
@@ -85,12 +88,12 @@ fn set_any(text: &str, section: &str, changes: &[(&str, Option<&str>)]) -> Resul
     }
     let pending = pending(&Config::parse(text)?, section, changes);
     let header = scan.lines.iter().rposition(|line| line.role == Role::Header(section));
-    let mut edit = Edit { out: scan.mark.to_owned(), ending: ending(&scan.lines), pending };
+    let mut edit = Edit { out: scan.mark.to_owned(), ending: ending(&scan.lines), indent: "", pending };
     match header {
         Some(header) => edit.change(&scan.lines, section, header + own(&scan.lines[header + 1..])),
         None => edit.append(&scan.lines, section),
     }
-    checked(edit.out)
+    checked(text, edit.out, section)
 }
 
 /// A change as it is still to be made.
@@ -117,12 +120,21 @@ fn pending<'a>(config: &Config, section: &str, changes: &[(&'a str, Option<&'a s
 struct Edit<'a> {
     out: String,
     ending: &'a str,
+    /// What new keys begin with.
+    indent: &'a str,
     pending: Vec<Pending<'a>>,
 }
 
-impl Edit<'_> {
+impl<'a> Edit<'a> {
     /// Writes all lines, with the changes; keys that are not there yet come behind the line `last`.
-    fn change(&mut self, lines: &[Line<'_>], section: &str, last: usize) {
+    ///
+    /// A line that begins further in than a key before it belongs to that key: so new keys begin as far
+    /// in as what is before and behind them.
+    fn change(&mut self, lines: &[Line<'a>], section: &str, last: usize) {
+        let next = lines[last + 1..].iter().find(|line| matches!(line.role, Role::Header(_)));
+        let before = if matches!(lines[last].role, Role::More(_)) { None } else { Some(&lines[last]) };
+        let indents = before.into_iter().chain(next).map(|line| indent(line.whole));
+        self.indent = indents.max_by_key(|indent| indent.len()).unwrap_or_default();
         let mut inside = false;
         let mut replaced = false;
         for (index, line) in lines.iter().enumerate() {
@@ -176,7 +188,7 @@ impl Edit<'_> {
     fn rest(&mut self, width: usize) {
         for Pending { key, value } in std::mem::take(&mut self.pending) {
             if let Some(value) = value {
-                self.line(&format!("{key:width$} = {value}"));
+                self.line(&format!("{}{key:width$} = {value}", self.indent));
             }
         }
     }
@@ -209,9 +221,25 @@ fn ending<'a>(lines: &[Line<'a>]) -> &'a str {
     of_line.filter(|ending| !ending.is_empty()).unwrap_or("\n")
 }
 
-fn checked(text: String) -> Result<String, BadEdit> {
-    Config::parse(&text)?;
-    Ok(text)
+fn indent(line: &str) -> &str {
+    &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
+}
+
+/// Sees that what comes out can be read, and that all but one section is read as before.
+fn checked(before: &str, after: String, changed: &str) -> Result<String, BadEdit> {
+    let (old, new) = (Config::parse(before)?, Config::parse(&after)?);
+    let others = |config: &Config| -> Vec<Section> {
+        let not_changed = |section: &&Section| section.name != changed && !is_fallback(section);
+        config.sections.iter().filter(not_changed).cloned().collect()
+    };
+    let same = |(one, other): (&Section, &Section)| one.name == other.name && one.entries == other.entries;
+    let (old, new) = (others(&old), others(&new));
+    if old.len() == new.len() && old.iter().zip(&new).all(same) { Ok(after) } else { Err(BadEdit::Damage) }
+}
+
+/// The brackets that a new file begins with.
+fn is_fallback(section: &Section) -> bool {
+    section.name == DEFAULT && section.entries.is_empty()
 }
 
 fn is_name(name: &str) -> bool {

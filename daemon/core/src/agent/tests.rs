@@ -2,9 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    host::Host,
     login::{Flow, Server},
     refusal::OAuthError,
-    words::Need,
+    words::{Label, Need},
 };
 
 fn at(steady: u64, set: i64) -> Now {
@@ -143,6 +144,8 @@ fn what_a_program_signed_in_with_goes_when_it_is_written_nowhere_any_more() {
         made_from: made_from.to_owned(),
     };
     let find = |agent: &Agent, made_from: &str| agent.find(&Target::Host(host(1), of(made_from)));
+    let person = agent.find(&Target::Host(host(1), Which::OfProfile(Label::parse("kept").unwrap()))).unwrap();
+    assert_eq!(person.as_str(), "h1.example", "a person's profile never means a program's session");
     assert!(find(&agent, "old").is_ok() && find(&agent, "kept").is_ok());
     let any = agent.find(&Target::Host(host(1), Which::any())).unwrap();
     assert_eq!(any.as_str(), "h1.example", "a program's session is for those who name its profile");
@@ -154,6 +157,29 @@ fn what_a_program_signed_in_with_goes_when_it_is_written_nowhere_any_more() {
     );
     assert!(find(&agent, "old").is_err() && find(&agent, "kept").is_ok());
     assert_eq!(agent.sessions().len(), 2, "persons are none of its business");
+}
+
+#[test]
+fn a_sign_in_that_ends_after_its_session_was_signed_out_brings_nothing_back() {
+    let mut agent = agent_with(&[(1, "")]);
+    let began = agent.handle(Event::LoginAsked(plan(1), Ticket(7)), at(1, 0));
+    let [Effect::SignIn(id, _)] = &began[..] else { panic!("{began:?}") };
+    agent.handle(Event::Stepped(*id, Step::Exchanging), at(2, 0));
+    agent.handle(Event::LogoutAsked(Target::Only, Ticket(8)), at(3, 0));
+    let late = agent.handle(Event::SignedIn(*id, Ok(signed_in(1, "", lease(0, at(3, 0), 60)))), at(4, 0));
+    assert!(matches!(&late[..], [Effect::Forget(_, None), Effect::Reply(..)]), "{late:?}");
+    assert_eq!(agent.sessions().len(), 0);
+}
+
+#[test]
+fn a_program_whose_settings_are_gone_is_not_taken_in_when_its_sign_in_ends() {
+    let mut agent = agent_with(&[]);
+    agent.handle(Event::SettingsChanged(["new".to_owned()].into()), at(0, 0));
+    let mut program = signed_in(1, "ci", lease(0, at(0, 0), 60));
+    program.about.made_from = Some("old".to_owned());
+    let effects = agent.handle(Event::SignedIn(LoginId(9), Ok(program)), at(1, 0));
+    assert!(matches!(&effects[..], [Effect::Forget(_, None)]), "{effects:?}");
+    assert_eq!(agent.sessions().len(), 0);
 }
 
 #[test]

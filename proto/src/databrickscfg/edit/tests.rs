@@ -144,3 +144,20 @@ proptest! {
         let _ = remove(&text, &name);
     }
 }
+
+#[test]
+fn a_section_behind_a_new_key_stays_a_section_however_far_in_it_begins() {
+    for text in [
+        "  [a]\n  host = U\n  [b]\n  host = V\n",
+        "[a]\n  [b]\nhost = V\n",
+        "[a]\nhost = U\n[b]\nhost = V\n",
+        "\t[a]\n\thost = U\n\n\t; about b\n\t[b]\n\thost = V\n",
+        "[a]\nlong = one\n  two\n[b]\nhost = V\n",
+    ] {
+        let changed = set(text, "a", &[("auth_type", Some("databricks-cli"))]).unwrap();
+        let config = Config::parse(&changed).unwrap();
+        let value = |name: &str, key: &str| config.profile(name).and_then(|profile| profile.get(key));
+        assert_eq!(value("a", "auth_type"), Some("databricks-cli"), "{changed}");
+        assert_eq!(value("b", "host"), Some("V"), "{changed}");
+    }
+}
