@@ -82,11 +82,9 @@ impl Which {
     pub(crate) fn or_environment(mut self, var: impl Fn(&str) -> Option<OsString>) -> Self {
         let text = |name| var(name).and_then(|value| value.into_string().ok()).filter(|v| !v.is_empty());
         if self.host.is_none() && self.profile.is_none() {
+            // As in the SDKs, both count; the host beats what the profile says of it.
             self.host = text("DATABRICKS_HOST");
-            // As in the SDKs, a host beats what a profile says of it.
-            if self.host.is_none() {
-                self.profile = text("DATABRICKS_CONFIG_PROFILE");
-            }
+            self.profile = text("DATABRICKS_CONFIG_PROFILE");
         }
         self
     }
@@ -393,7 +391,7 @@ mod tests {
         let vars = &[("DATABRICKS_HOST", "env-host"), ("DATABRICKS_CONFIG_PROFILE", "env-profile")];
         assert_eq!(which(Some("h"), None, vars), (Some("h".into()), None));
         assert_eq!(which(None, Some("p"), vars), (None, Some("p".into())));
-        assert_eq!(which(None, None, vars), (Some("env-host".into()), None));
+        assert_eq!(which(None, None, vars), (Some("env-host".into()), Some("env-profile".into())));
         assert_eq!(which(None, None, &vars[1..]), (None, Some("env-profile".into())));
         assert_eq!(which(None, None, &[("DATABRICKS_HOST", "")]), (None, None));
     }

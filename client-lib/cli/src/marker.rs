@@ -11,11 +11,11 @@ use std::{
 /// The name that programs look for.
 pub(crate) const NAME: &str = "databricks";
 
-/// In pieces, so that no other program of ours holds it whole.
-const PIECES: [&str; 3] = ["sso-agent's stand-in", " for the Databricks CLI", " d8f3a1c6"];
+/// Backwards, so that no other program of ours holds it as it is.
+const BACKWARDS: &str = "6c1a3f8d ILC skcirbataD eht rof ni-dnats s'tnega-oss";
 
 /// A larger file is none of ours; the real one is.
-const LARGEST: u64 = 96 * 1024 * 1024;
+const LARGEST: u64 = 32 * 1024 * 1024;
 
 /// Says whether a file is the stand-in.
 pub(crate) fn is_stand_in(path: &Path) -> io::Result<bool> {
@@ -23,7 +23,7 @@ pub(crate) fn is_stand_in(path: &Path) -> io::Result<bool> {
     if !file.metadata()?.is_file() || file.metadata()?.len() > LARGEST {
         return Ok(false);
     }
-    let mark = PIECES.concat().into_bytes();
+    let mark = mark();
     let mut window = Vec::with_capacity(1024 * 1024 + mark.len());
     loop {
         let read = file.by_ref().take(1024 * 1024).read_to_end(&mut window)?;
@@ -35,6 +35,10 @@ pub(crate) fn is_stand_in(path: &Path) -> io::Result<bool> {
         }
         window.drain(..window.len().saturating_sub(mark.len() - 1));
     }
+}
+
+fn mark() -> Vec<u8> {
+    BACKWARDS.bytes().rev().collect()
 }
 
 /// All programs of this name in the folders of `PATH`, in their order.
@@ -78,9 +82,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("databricks");
         let filler = vec![b's'; 1024 * 1024 - 7];
-        fs::write(&file, [&filler[..], PIECES.concat().as_bytes(), &filler[..]].concat()).unwrap();
+        fs::write(&file, [&filler[..], &mark(), &filler[..]].concat()).unwrap();
         assert!(is_stand_in(&file).unwrap(), "across two windows");
-        fs::write(&file, PIECES[..2].concat()).unwrap();
+        fs::write(&file, BACKWARDS).unwrap();
         assert!(!is_stand_in(&file).unwrap());
         assert!(!is_stand_in(folder.path()).unwrap());
         assert!(is_stand_in(&folder.path().join("none")).is_err());

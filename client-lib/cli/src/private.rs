@@ -68,17 +68,38 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 
 fn placed(path: &Path, content: &[u8], put: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let beside = beside(path);
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside)?;
+    let mut file = born_private(&beside)?;
     let done = file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| put(&beside));
     if done.is_err() {
         let _ = fs::remove_file(&beside);
     }
     sync_folder_of(path);
     done
+}
+
+/// Finds out whether [`put`] would work, as far as that can be told.
+pub(crate) fn can_put(path: &Path) -> io::Result<()> {
+    let beside = beside(&followed(path)?);
+    born_private(&beside)?;
+    fs::remove_file(beside)
+}
+
+/// Waits until nobody else changes a file in the same folder; whoever drops it lets the next one go on.
+/// It is the folder that is locked, so that no file has to be left behind.
+pub(crate) fn turn_at(path: &Path) -> io::Result<File> {
+    let path = followed(path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = File::open(folder)?;
+    folder.lock()?;
+    Ok(folder)
+}
+
+fn born_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// Where a path leads to, whether or not something is there.

@@ -162,7 +162,28 @@ fn where_nobody_signed_in_sdks_are_sent_on_to_their_next_way() {
     assert_eq!(bench.run("auth token pat").stderr, NOT_CONFIGURED);
     assert!(bench.fake.asked("token.get").is_empty(), "a personal access token is no matter of this command");
     let ran = bench.run_with("auth token work", &[("SSO_AGENT_SOCK", "/nonexistent/s")]);
-    assert_eq!((ran.stderr.as_str(), ran.stdout.as_str(), ran.code), (NOT_CONFIGURED, "", Some(1)));
+    assert_eq!((ran.stdout.as_str(), ran.code), ("", Some(1)));
+    let why = ran.stderr.strip_prefix(NOT_CONFIGURED).expect("SDKs go on to their next way");
+    assert!(why.contains("/nonexistent/s") && why.lines().count() == 1, "and people are told why: {why}");
+}
+
+#[test]
+fn while_no_new_token_can_be_had_a_good_one_serves() {
+    let fake = Fake::judging(|_, params| match params["force_refresh"].as_bool() {
+        Some(true) => Err(
+            json!({"code": -32000, "message": "down", "data": {"kind": "issuer_unavailable", "hint": "wait"}}),
+        ),
+        _ => Ok(json!({
+            "access_token": "good", "token_type": "Bearer", "token_id": "t", "scopes": [],
+            "expires_at": "2026-01-01T00:00:00Z", "expires_in_s": 3600, "session": "h",
+        })),
+    });
+    let bench = Bench::with(fake, FILE);
+    let ran = bench.run("auth token work --force-refresh -o text");
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str(), ran.code), ("good\n", "", Some(0)));
+    let asked = bench.fake.asked("token.get");
+    assert_eq!((&asked[0]["force_refresh"], &asked[0]["wait_s"]), (&json!(true), &json!(10)));
+    assert_eq!(asked.len(), 2);
 }
 
 #[test]

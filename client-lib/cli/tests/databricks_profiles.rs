@@ -274,3 +274,35 @@ fn the_default_profile_is_switched() {
     assert_eq!(bench.text(), format!("{FILE}\n[__settings__]\ndefault_profile = two\n"));
     assert_eq!(bench.run("auth switch -p nobody").stderr, "Error: profile \"nobody\" not found\n");
 }
+
+#[test]
+fn sign_ins_at_once_are_all_saved() {
+    let bench = Bench::new(FILE);
+    let children: Vec<_> = (0..8)
+        .map(|n| bench.command(&format!("auth login -p c{n} --host h")).spawn().expect("it runs"))
+        .collect();
+    for mut child in children {
+        assert!(child.wait().expect("it ends").success());
+    }
+    let text = bench.text();
+    assert!((0..8).all(|n| text.contains(&format!("[c{n}]\n"))), "{text}");
+    assert!(text.starts_with("; mine\n"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_saved_is_told_before_anybody_signs_in() {
+    let bench = Bench::new("");
+    let nowhere = [("DATABRICKS_CONFIG_FILE", "/nonexistent/folder/cfg")];
+    let ran = bench.run_with("auth login -p work --host h", &nowhere);
+    assert!(ran.code == Some(1) && ran.stderr.contains("/nonexistent/folder/cfg"), "{ran:?}");
+    assert!(bench.fake.asked("session.login").is_empty());
+}
+
+#[test]
+fn a_profile_of_the_environment_is_not_turned_into_another_hosts() {
+    let bench = Bench::new(FILE);
+    let named = [("DATABRICKS_CONFIG_PROFILE", "work")];
+    let ran = bench.run_with("auth login --host https://other.example", &named);
+    assert!(ran.code == Some(1) && ran.stderr.contains("conflicts with --host"), "{ran:?}");
+    assert_eq!(bench.text(), FILE);
+}

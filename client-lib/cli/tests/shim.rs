@@ -124,3 +124,14 @@ fn what_was_installed_is_removed_and_nothing_else() {
     );
     assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1);
 }
+
+#[test]
+fn no_other_program_of_ours_is_taken_for_the_stand_in() {
+    let fake = Fake::well();
+    let (folder, _) = folder(&fake);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::copy(env!("CARGO_BIN_EXE_sso"), folder.join("sso")).expect("a copy");
+    let ran = sso(&fake, &["shim", "remove", text(&folder), "--as", "sso"], "");
+    assert_ne!(ran.code, Some(0), "{ran:?}");
+    assert!(folder.join("sso").exists());
+}

@@ -98,7 +98,7 @@ pub(crate) fn fault(refusal: &Refusal) -> Fault {
             Fault::new(
                 Kind::Ambiguous,
                 format!("more than one session fits: {}", names.join(", ")),
-                "name the host, and the account with --as",
+                "name the account with --as, or the profile with --profile",
             )
         }
         Refusal::Unavailable { why, retry_after } => {

@@ -36,10 +36,8 @@ pub(super) fn run(args: args::Exec, _: &Output) -> Result<(), Failure> {
     command.args(arguments);
     if args.metadata {
         let found = metadata::ask(&mut Agent::connect()?, args.which, Vec::new())?;
+        only_these(&mut command);
         command.envs(metadata::variables(&found));
-        metadata::UNSET.iter().for_each(|name| {
-            command.env_remove(name);
-        });
     } else {
         give_token(&mut command, args.which, &args.names)?;
     }
@@ -73,14 +71,18 @@ fn token(agent: &mut Agent, any: TokenGet) -> Result<Token, Failure> {
 /// SDKs refuse two ways to authenticate at once, unless told which one to take; and a profile may
 /// name another host.
 fn for_databricks(command: &mut Command, session: &Session, token: &Token) {
-    command
+    only_these(command)
         .env("DATABRICKS_HOST", &session.host)
         .env("DATABRICKS_TOKEN", token.access_token.expose_secret())
-        .env("DATABRICKS_AUTH_TYPE", "pat")
-        .env_remove("DATABRICKS_CONFIG_PROFILE");
+        .env("DATABRICKS_AUTH_TYPE", "pat");
     if let Some(account) = &session.account_id {
         command.env("DATABRICKS_ACCOUNT_ID", account);
     }
+}
+
+/// Takes out what would be a second way to authenticate, or another place to do it at.
+fn only_these(command: &mut Command) -> &mut Command {
+    metadata::UNSET.iter().fold(command, |command, name| command.env_remove(name))
 }
 
 #[cfg(unix)]

@@ -21,7 +21,11 @@ use crate::{
 };
 
 /// Each would be a second way to authenticate, which SDKs refuse, or would name another host.
-pub(super) const UNSET: [&str; 6] = [
+pub(super) const UNSET: [&str; 10] = [
+    "DATABRICKS_ACCOUNT_ID",
+    "DATABRICKS_WORKSPACE_ID",
+    "DATABRICKS_GROUP_ID",
+    "DATABRICKS_DISCOVERY_URL",
     "DATABRICKS_TOKEN",
     "DATABRICKS_CLIENT_ID",
     "DATABRICKS_CLIENT_SECRET",
@@ -43,7 +47,7 @@ pub(super) fn env(args: args::Env, output: &Output) -> Result<(), Failure> {
     if output.is_json() {
         let set: serde_json::Map<_, _> =
             variables(&found).map(|(name, value)| (name.to_owned(), value.into())).collect();
-        let all = json!({ "set": set, "unset": UNSET });
+        let all = json!({ "set": set, "unset": unset(&found).collect::<Vec<_>>() });
         return written(output, |line| serde_json::to_writer(line, &all).map_err(Into::into));
     }
     written(output, |line| line.write_all(script(args.shell, &found).trim_end().as_bytes()))
@@ -69,22 +73,28 @@ pub(super) fn variables(found: &MetadataUrl) -> impl Iterator<Item = (&'static s
 
 /// Statements that a shell runs. Each ends by itself, so that `eval $(…)` without quotes, which makes
 /// one line of them, works as well.
+/// What is to be unset for a session: what is not set for it.
+fn unset(found: &MetadataUrl) -> impl Iterator<Item = &'static str> {
+    let account = found.account_id.is_some();
+    UNSET.into_iter().filter(move |name| !(account && *name == "DATABRICKS_ACCOUNT_ID"))
+}
+
 fn script(shell: Shell, found: &MetadataUrl) -> Zeroizing<String> {
     let mut script = Zeroizing::new(String::with_capacity(2048));
+    for name in unset(found) {
+        let statement = match shell {
+            Shell::Posix => ["unset ", name, ";\n"],
+            Shell::Fish => ["set -e ", name, ";\n"],
+            Shell::Powershell => ["Remove-Item Env:", name, " -ErrorAction Ignore;\n"],
+        };
+        statement.into_iter().for_each(|part| script.push_str(part));
+    }
     for (name, value) in variables(found) {
         let value = Zeroizing::new(quoted(shell, value));
         let statement = match shell {
             Shell::Posix => ["export ", name, "=", &value, ";\n"],
             Shell::Fish => ["set -gx ", name, " ", &value, ";\n"],
             Shell::Powershell => ["$Env:", name, " = ", &value, ";\n"],
-        };
-        statement.into_iter().for_each(|part| script.push_str(part));
-    }
-    for name in UNSET {
-        let statement = match shell {
-            Shell::Posix => ["unset ", name, ";\n"],
-            Shell::Fish => ["set -e ", name, ";\n"],
-            Shell::Powershell => ["Remove-Item Env:", name, " -ErrorAction Ignore;\n"],
         };
         statement.into_iter().for_each(|part| script.push_str(part));
     }
@@ -132,17 +142,23 @@ mod tests {
     #[test]
     fn each_shell_has_statements_of_its_own() {
         let lines = |shell| script(shell, &found(None)).lines().map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(lines(Shell::Posix)[0], "export DATABRICKS_HOST='https://h';");
-        assert_eq!(lines(Shell::Posix)[3], "unset DATABRICKS_TOKEN;");
-        assert_eq!(lines(Shell::Fish)[1], "set -gx DATABRICKS_METADATA_SERVICE_URL 'http://127.0.0.1:1/x';");
-        assert_eq!(lines(Shell::Powershell)[2], "$Env:DATABRICKS_AUTH_TYPE = 'metadata-service';");
+        let sets = UNSET.len();
+        assert_eq!(lines(Shell::Posix)[sets], "export DATABRICKS_HOST='https://h';");
+        assert!(lines(Shell::Posix)[..sets].contains(&"unset DATABRICKS_TOKEN;".to_owned()));
+        assert_eq!(
+            lines(Shell::Fish)[sets + 1],
+            "set -gx DATABRICKS_METADATA_SERVICE_URL 'http://127.0.0.1:1/x';"
+        );
+        assert_eq!(lines(Shell::Powershell)[sets + 2], "$Env:DATABRICKS_AUTH_TYPE = 'metadata-service';");
         assert_eq!(lines(Shell::Posix).len(), 3 + UNSET.len());
     }
 
     #[test]
     fn an_account_is_told_where_there_is_one() {
-        assert!(script(Shell::Posix, &found(Some("a-1"))).contains("export DATABRICKS_ACCOUNT_ID='a-1';\n"));
-        assert!(!script(Shell::Posix, &found(None)).contains("ACCOUNT"));
+        let told = script(Shell::Posix, &found(Some("a-1")));
+        assert!(told.contains("export DATABRICKS_ACCOUNT_ID='a-1';\n"));
+        assert!(!told.contains("unset DATABRICKS_ACCOUNT_ID"));
+        assert!(script(Shell::Posix, &found(None)).contains("unset DATABRICKS_ACCOUNT_ID;\n"));
     }
 
     #[test]

@@ -106,6 +106,7 @@ impl Attributes {
     /// Flags win, then the environment, then the file; a profile that was named on the command line beats
     /// the environment.
     pub(crate) fn collect(said: &Said, file: &Loaded) -> Result<Self, Fail> {
+        resolve::check(said, &file.config)?;
         let section = section(said, file)?;
         let values = ATTRIBUTES.iter().filter_map(|(key, name)| {
             let flag = flag(said, key);

@@ -17,7 +17,6 @@ use sso_agent_client::proto::{
 use crate::{private, say::Fail};
 
 /// A file of profiles that was read, or one that is not there yet.
-#[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) path: PathBuf,
     pub(crate) config: Config,
@@ -46,24 +45,28 @@ impl Loaded {
         Ok(Self { path, config, exists: true, text })
     }
 
+    /// Finds out whether the file could be changed, while nothing is lost yet.
+    pub(crate) fn can_be_changed(&self) -> Result<(), Fail> {
+        private::can_put(&self.path).map_err(|error| unwritten(&self.path, &error))
+    }
+
     /// Changes the file as it is now, which may be another than was read: a sign-in takes minutes.
     pub(crate) fn change(
         self,
         edit: impl FnOnce(&str) -> Result<String, databrickscfg::edit::BadEdit>,
     ) -> Result<(), Fail> {
+        // Several sign-ins at once write one after the other.
+        let _turn = private::turn_at(&self.path).map_err(|error| unwritten(&self.path, &error))?;
         let now = Self::read(self.path)?;
         let changed = edit(&now.text).map(Zeroizing::new).map_err(|error| Fail::new(error.to_string()))?;
         if *changed == *now.text {
             return Ok(());
         }
-        let unwritten = |path: &Path, error: io::Error| {
-            Fail::new(format!("cannot write config file: {}: {error}", path.display()))
-        };
         if now.exists {
             let backup = backup_of(&now.path);
-            private::put(&backup, now.text.as_bytes()).map_err(|error| unwritten(&backup, error))?;
+            private::put(&backup, now.text.as_bytes()).map_err(|error| unwritten(&backup, &error))?;
         }
-        private::put(&now.path, changed.as_bytes()).map_err(|error| unwritten(&now.path, error))
+        private::put(&now.path, changed.as_bytes()).map_err(|error| unwritten(&now.path, &error))
     }
 }
 
@@ -75,4 +78,8 @@ fn backup_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".bak");
     name.into()
+}
+
+fn unwritten(path: &Path, error: &io::Error) -> Fail {
+    Fail::new(format!("cannot write config file: {}: {error}", path.display()))
 }

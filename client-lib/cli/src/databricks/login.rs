@@ -47,8 +47,11 @@ pub(crate) fn run(said: &Said) -> Result<(), Fail> {
     let plan = plan(said, &file)?;
     // What cannot be saved is told before anybody signs in.
     edit::set("", &plan.name, &[]).map_err(|error| Fail::new(error.to_string()))?;
-    let session = Agent::connect()?.login(plan.request(said), |step| show(&step))?;
+    file.can_be_changed()?;
+    let mut agent = Agent::connect()?;
+    let session = agent.login(plan.request(said), |step| show(&step))?;
     save(file, &plan, &session, said)?;
+    resolve::tell(agent);
     say::note(&format!("Profile {} was successfully saved", plan.name));
     Ok(())
 }
@@ -68,6 +71,9 @@ fn plan(said: &Said, file: &Loaded) -> Result<Plan, Fail> {
     }
     let section = named.as_deref().and_then(|name| file.config.profile(name));
     let typed = said.host.as_ref().or(word_host).cloned();
+    if let (Some(name), Some(host)) = (&named, &typed) {
+        resolve::no_conflict(&file.config, name, host)?;
+    }
     let typed =
         typed.or_else(|| section?.get("host").map(str::to_owned)).or_else(|| variable("DATABRICKS_HOST"));
     let typed = typed.or_else(|| {

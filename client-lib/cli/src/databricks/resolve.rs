@@ -1,8 +1,11 @@
 //! Which profile and which host are meant, in the order of the CLI.
 
-use sso_agent_client::proto::{
-    databrickscfg::{Config, DEFAULT, PROFILE_VARIABLE, SETTINGS, Section},
-    session::{Session, State},
+use sso_agent_client::{
+    blocking::Agent,
+    proto::{
+        databrickscfg::{Config, DEFAULT, PROFILE_VARIABLE, SETTINGS, Section},
+        session::{Session, State},
+    },
 };
 
 use crate::{
@@ -52,7 +55,14 @@ pub(crate) fn check(said: &Said, config: &Config) -> Result<(), Fail> {
             "argument {word:?} cannot be combined with --host or --profile. Use the --host and --profile flags instead"
         )));
     }
-    let (Some(name), Some(host)) = (&said.profile, &said.host) else { return Ok(()) };
+    match (&said.profile, &said.host) {
+        (Some(name), Some(host)) => no_conflict(config, name, host),
+        (_, None) | (None, _) => Ok(()),
+    }
+}
+
+/// A profile and a host that is named beside it must mean the same host.
+pub(crate) fn no_conflict(config: &Config, name: &str, host: &str) -> Result<(), Fail> {
     match config.profile(name).and_then(|section| section.get("host")) {
         Some(own) if !host::same(own, host) => Err(Fail::new(format!(
             "--profile {name:?} has host {own:?}, which conflicts with --host {host:?}. Use --profile only to select a profile"
@@ -81,7 +91,9 @@ fn unnamed<'a>(config: &Config, env: impl Fn(&str) -> Option<String>) -> Result<
         let (account_id, workspace_id) = (env("DATABRICKS_ACCOUNT_ID"), env("DATABRICKS_WORKSPACE_ID"));
         return Ok(Wanted { host: Some(host), account_id, workspace_id, ..Wanted::default() });
     }
-    if let Some(name) = config.settings().default_profile {
+    // One that is there no more is no more than advice.
+    let default = config.settings().default_profile.filter(|name| config.profile(name).is_some());
+    if let Some(name) = default {
         return Ok(Wanted { profile: Some(name.to_owned()), ..Wanted::default() });
     }
     Err(Fail::new(match config.profiles().next() {
@@ -211,8 +223,14 @@ fn fits_label(c: char) -> bool {
 pub(crate) fn is_live(session: &Session) -> bool {
     match session.state {
         State::Active | State::Refreshing | State::Retrying => true,
-        State::LoginRequired => false,
+        // What is left of its token is still handed out.
+        State::LoginRequired => session.expires_at.is_some_and(|end| end > jiff::Timestamp::now()),
     }
+}
+
+/// Has the agent see what was written. It sees it by itself too, a moment later.
+pub(crate) fn tell(mut agent: Agent) {
+    let _ = agent.reload();
 }
 
 /// What the environment says; what is empty says nothing.

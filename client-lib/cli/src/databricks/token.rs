@@ -28,6 +28,9 @@ use crate::{
 /// SDKs look for `databricks OAuth is not` in it.
 const NOT_CONFIGURED: &str = "cache: databricks OAuth is not configured for this host. no cached credentials; run `databricks auth login` to sign in";
 
+/// How long a new token is worth waiting for when a good one is at hand.
+const PATIENCE_S: u64 = 10;
+
 pub(crate) fn run(said: &Said) -> Result<(), Fail> {
     let file = Loaded::here()?;
     let wanted = resolve::wanted(said, &file, resolve::variable)?;
@@ -42,10 +45,26 @@ pub(crate) fn run(said: &Said) -> Result<(), Fail> {
         wait_s: said.timeout.map(|time| time.as_secs().max(1)),
         ..TokenGet::default()
     };
-    let mut agent = Agent::connect().map_err(|_| Fail::new(NOT_CONFIGURED))?;
-    match agent.token(request) {
+    let mut agent = Agent::connect().map_err(|error| unreachable(&error))?;
+    match new_or_good(&mut agent, request) {
         Ok(token) => say::text(&*printed(&token, said.output, &TimeZone::system())),
         Err(error) => Err(refused(&mut agent, &wanted, error, said)),
+    }
+}
+
+/// SDKs ask for a new token at every start, and mean no stale one: while none can be had, what is left of
+/// a good one serves them.
+fn new_or_good(agent: &mut Agent, request: TokenGet) -> Result<Token, Error> {
+    if !request.force_refresh {
+        return agent.token(request);
+    }
+    let first =
+        TokenGet { wait_s: Some(request.wait_s.unwrap_or(PATIENCE_S).min(PATIENCE_S)), ..request.clone() };
+    match agent.token(first) {
+        Err(error) if matches!(error.kind(), Some(Kind::IssuerUnavailable | Kind::Timeout)) => {
+            agent.token(TokenGet { force_refresh: false, ..request })
+        }
+        answer => answer,
     }
 }
 
@@ -64,7 +83,7 @@ fn served(section: &Section) -> Result<(), Fail> {
 }
 
 fn refused(agent: &mut Agent, wanted: &Wanted<'_>, error: Error, said: &Said) -> Fail {
-    let Some(kind) = error.kind() else { return unreachable(error) };
+    let Some(kind) = error.kind() else { return unreachable(&error) };
     match kind {
         Kind::LoginRequired if is_known(agent, wanted) => {
             let message = format!(
@@ -92,9 +111,15 @@ fn refused(agent: &mut Agent, wanted: &Wanted<'_>, error: Error, said: &Said) ->
     }
 }
 
-/// An agent that went away is one that is not there; one of another version is a failure.
-fn unreachable(error: Error) -> Fail {
-    if matches!(error, Error::Unreachable { .. }) { Fail::new(NOT_CONFIGURED) } else { error.into() }
+/// An agent that is not there has no credentials, and why it is not there helps whoever reads it; one of
+/// another version is a failure.
+fn unreachable(error: &Error) -> Fail {
+    let told = say::clean(&format!("{error}; {}", error.hint()));
+    if matches!(error, Error::Unreachable { .. }) {
+        Fail::new(format!("{NOT_CONFIGURED}\n{told}"))
+    } else {
+        Fail::new(told)
+    }
 }
 
 /// Whether there was a sign-in that has ended. The agent asks for a sign-in where there never was one, too.
