@@ -31,7 +31,7 @@ pub enum Which {
     OfMachine {
         /// The name of its profile.
         label: Label,
-        /// See [`About::made_from`].
+        /// See [`About::made_from`](crate::session::About::made_from).
         made_from: String,
     },
     /// The one without a label, or the only one.
