@@ -85,13 +85,14 @@ pub(crate) fn can_put(path: &Path) -> io::Result<()> {
 }
 
 /// Waits until nobody else changes a file in the same folder; whoever drops it lets the next one go on.
-/// It is the folder that is locked, so that no file has to be left behind.
-pub(crate) fn turn_at(path: &Path) -> io::Result<File> {
-    let path = followed(path)?;
+/// It is the folder that is locked, so that no file has to be left behind. Where folders cannot be, as on
+/// NFS and on Windows, nobody waits.
+pub(crate) fn turn_at(path: &Path) -> Option<File> {
+    let path = followed(path).ok()?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = File::open(folder)?;
-    folder.lock()?;
-    Ok(folder)
+    let folder = File::open(folder).ok()?;
+    folder.lock().ok()?;
+    Some(folder)
 }
 
 fn born_private(path: &Path) -> io::Result<File> {

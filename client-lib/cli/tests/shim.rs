@@ -66,8 +66,8 @@ fn where_path_does_not_lead_there_it_is_said_what_does() {
     let ran = sso(&fake, &["shim", "install", text(&folder)], "/usr/bin:/bin");
     let file = folder.join("databricks");
     assert!(ran.stdout.contains("is not on PATH"), "{ran:?}");
-    assert!(ran.stdout.contains(&format!("export PATH={}:$PATH\n", folder.display())), "{ran:?}");
-    assert!(ran.stdout.ends_with(&format!("export DATABRICKS_CLI_PATH={}\n", file.display())), "{ran:?}");
+    assert!(ran.stdout.contains(&format!("export PATH=\"{}:$PATH\"\n", folder.display())), "{ran:?}");
+    assert!(ran.stdout.ends_with(&format!("export DATABRICKS_CLI_PATH=\"{}\"\n", file.display())), "{ran:?}");
     let first = fake.folder.path().join("first");
     fs::create_dir(&first).expect("a folder");
     let real = first.join("databricks");

@@ -71,14 +71,14 @@ pub(super) fn variables(found: &MetadataUrl) -> impl Iterator<Item = (&'static s
     told.into_iter().chain(account)
 }
 
-/// Statements that a shell runs. Each ends by itself, so that `eval $(…)` without quotes, which makes
-/// one line of them, works as well.
 /// What is to be unset for a session: what is not set for it.
 fn unset(found: &MetadataUrl) -> impl Iterator<Item = &'static str> {
     let account = found.account_id.is_some();
     UNSET.into_iter().filter(move |name| !(account && *name == "DATABRICKS_ACCOUNT_ID"))
 }
 
+/// Statements that a shell runs. Each ends by itself, so that `eval $(…)` without quotes, which makes
+/// one line of them, works as well.
 fn script(shell: Shell, found: &MetadataUrl) -> Zeroizing<String> {
     let mut script = Zeroizing::new(String::with_capacity(2048));
     for name in unset(found) {

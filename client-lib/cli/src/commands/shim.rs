@@ -127,7 +127,7 @@ fn words(installed: &Installed, folder: &Path) -> String {
         None => return text + "SDKs find it on PATH; `sso doctor` says what they find",
     };
     text += &format!(
-        "{first}:\n    export PATH={folder}:$PATH\nor, for SDKs alone:\n    export {CLI_PATH}={file}"
+        "{first}:\n    export PATH=\"{folder}:$PATH\"\nor, for SDKs alone:\n    export {CLI_PATH}=\"{file}\""
     );
     text
 }

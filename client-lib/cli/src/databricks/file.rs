@@ -56,7 +56,7 @@ impl Loaded {
         edit: impl FnOnce(&str) -> Result<String, databrickscfg::edit::BadEdit>,
     ) -> Result<(), Fail> {
         // Several sign-ins at once write one after the other.
-        let _turn = private::turn_at(&self.path).map_err(|error| unwritten(&self.path, &error))?;
+        let _turn = private::turn_at(&self.path);
         let now = Self::read(self.path)?;
         let changed = edit(&now.text).map(Zeroizing::new).map_err(|error| Fail::new(error.to_string()))?;
         if *changed == *now.text {
