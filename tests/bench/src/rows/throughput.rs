@@ -1,13 +1,15 @@
 //! 64 clients who ask as fast as they are answered.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::Result;
+use rustix::process::Pid;
 
 use super::Rig;
 use crate::{
     home::Server,
     load::{self, Connection},
+    plan::Plan,
     proc,
     report::{Report, Target},
 };
@@ -17,25 +19,45 @@ const CLIENTS: usize = 64;
 pub(super) fn measure(rig: &mut Rig<'_>, report: &Report) -> Result<()> {
     let pair = rig.pair()?;
     rig.on_two_cores(&[&pair.agent, &pair.echo])?;
-    let (times, time) = (rig.plan.times(9, 3), Duration::from_millis(if rig.plan.quick { 300 } else { 700 }));
+    let (ours, floor) = (Asked::new(&pair.agent, &pair.request), Asked::new(&pair.echo, &pair.request));
+    side_by_side(rig.plan, report, &ours, ("JSON echo", &floor), [0.75, 0.85])
+}
+
+/// A server under load, and what it is asked.
+pub(super) struct Asked<'a> {
+    pub(super) socket: &'a Path,
+    pub(super) server: Pid,
+    pub(super) request: &'a [u8],
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn new(server: &'a Server, request: &'a [u8]) -> Self {
+        Self { socket: &server.socket, server: server.pid(), request }
+    }
+}
+
+/// Answers per second and the server's time for each, over open connections and over new ones.
+pub(super) fn side_by_side(
+    plan: &Plan,
+    report: &Report,
+    ours: &Asked<'_>,
+    (beside, floor): (&str, &Asked<'_>),
+    [kept, new]: [f64; 2],
+) -> Result<()> {
+    let (times, time) = (plan.times(9, 3), Duration::from_millis(if plan.quick { 300 } else { 700 }));
     let kinds = [
-        (Connection::Kept, "64 open connections", Target::AtLeast(0.75)),
-        (Connection::NewEachTime, "64 clients, new connections", Target::AtLeast(0.85)),
+        (Connection::Kept, "64 open connections", kept),
+        (Connection::NewEachTime, "64 clients, new connections", new),
     ];
-    for (connection, name, target) in kinds {
-        let (mut ours, mut floor) = (Figures::default(), Figures::default());
+    for (connection, name, at_least) in kinds {
+        let (mut of_ours, mut of_floor) = (Figures::default(), Figures::default());
         for _ in 0..times {
-            floor.take(&pair.echo, &pair.request, connection, time)?;
-            ours.take(&pair.agent, &pair.request, connection, time)?;
+            of_floor.take(floor, connection, time)?;
+            of_ours.take(ours, connection, time)?;
         }
-        report.pair(name, "/s", &ours.rate, ("JSON echo", &floor.rate), target)?;
-        report.pair(
-            &format!("{name}, CPU of the server"),
-            "µs",
-            &ours.cpu,
-            ("JSON echo", &floor.cpu),
-            Target::None,
-        )?;
+        report.pair(name, "/s", &of_ours.rate, (beside, &of_floor.rate), Target::AtLeast(at_least))?;
+        let cpu = format!("{name}, CPU of the server");
+        report.pair(&cpu, "µs", &of_ours.cpu, (beside, &of_floor.cpu), Target::None)?;
     }
     Ok(())
 }
@@ -47,16 +69,10 @@ struct Figures {
 }
 
 impl Figures {
-    fn take(
-        &mut self,
-        server: &Server,
-        request: &[u8],
-        connection: Connection,
-        time: Duration,
-    ) -> Result<()> {
-        let before = proc::cpu(server.pid())?;
-        let rate = load::flat_out(&server.socket, request, connection, CLIENTS, time)?;
-        let spent = proc::cpu(server.pid())?.saturating_sub(before);
+    fn take(&mut self, asked: &Asked<'_>, connection: Connection, time: Duration) -> Result<()> {
+        let before = proc::cpu(asked.server)?;
+        let rate = load::flat_out(asked.socket, asked.request, connection, CLIENTS, time)?;
+        let spent = proc::cpu(asked.server)?.saturating_sub(before);
         self.rate.push(rate);
         self.cpu.push(spent.as_secs_f64() * 1e6 / (rate * time.as_secs_f64()));
         Ok(())
