@@ -5,7 +5,7 @@ mod common;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
-use common::{Ran, home::Home};
+use common::{Ran, home::Home, put_program};
 use serde_json::{Value, json};
 use sso_agent_client::proto::places::CONFIG_TEMPLATE;
 
@@ -90,8 +90,8 @@ fn a_check_without_an_agent_says_so() {
 #[test]
 fn the_editor_that_is_named_opens_the_file_and_the_agent_checks_it() {
     let home = home(json!({"profiles": []}), false);
-    let script = home.has("my editor", "#!/bin/sh\necho \"$1\" > \"$2\"\n");
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).expect("our file");
+    let script = home.path("my editor");
+    put_program(&script, b"#!/bin/sh\necho \"$1\" > \"$2\"\n");
     let edit = |visual: &str| {
         let mut sso = home.sso(&["config", "edit"]);
         Ran::from(sso.env("VISUAL", visual).env("EDITOR", "false").output().expect("sso runs"))

@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use common::{Fake, Ran};
+use common::{Fake, Ran, put_program};
 use serde_json::{Value, json};
 
 fn sso(fake: &Fake, args: &[&str], path: &str) -> Ran {
@@ -52,9 +52,8 @@ fn what_is_installed_is_what_sdks_take_for_the_cli() {
 fn a_program_with_zeros_behind_it_runs() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("databricks");
-    fs::copy(env!("CARGO_BIN_EXE_sso-databricks"), &file).expect("a copy");
-    let padded = fs::metadata(&file).expect("a file").len() + 1024 * 1024;
-    fs::OpenOptions::new().write(true).open(&file).and_then(|file| file.set_len(padded)).expect("our file");
+    let program = fs::read(env!("CARGO_BIN_EXE_sso-databricks")).expect("our program");
+    put_program(&file, &[program, vec![0; 1024 * 1024]].concat());
     let output = Command::new(&file).arg("version").output().expect("it runs");
     assert_eq!(output.stdout, b"Databricks CLI v1.13.0\n");
 }
@@ -129,8 +128,8 @@ fn what_was_installed_is_removed_and_nothing_else() {
 fn no_other_program_of_ours_is_taken_for_the_stand_in() {
     let fake = Fake::well();
     let (folder, _) = folder(&fake);
-    std::fs::create_dir_all(&folder).expect("a folder");
-    std::fs::copy(env!("CARGO_BIN_EXE_sso"), folder.join("sso")).expect("a copy");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::copy(env!("CARGO_BIN_EXE_sso"), folder.join("sso")).expect("a copy");
     let ran = sso(&fake, &["shim", "remove", text(&folder), "--as", "sso"], "");
     assert_ne!(ran.code, Some(0), "{ran:?}");
     assert!(folder.join("sso").exists());

@@ -100,7 +100,7 @@ impl Command {
     /// Which flags it knows besides those of all, and those of `auth`.
     fn flags(self) -> &'static [&'static str] {
         match self {
-            Self::Version => &["check"],
+            Self::Version => &["check", "version"],
             Self::Token => &["timeout", "force-refresh"],
             Self::Login => {
                 &["timeout", "configure-cluster", "configure-serverless", "skip-workspace", "scopes"]
@@ -110,6 +110,11 @@ impl Command {
             Self::Logout => &["auto-approve", "delete"],
             Self::Env | Self::Switch => &[],
         }
+    }
+
+    fn knows(self, flag: &str) -> bool {
+        let of_all = if self == Self::Version { known_to_all } else { known_to_auth };
+        of_all(flag) || self.flags().contains(&flag)
     }
 }
 
@@ -125,6 +130,14 @@ const SWITCHES: &[&str] = &["help", "debug", "experimental-is-unified-host"];
 
 fn takes_value(flag: &str) -> bool {
     [GLOBAL, OF_AUTH, OF_SOME].iter().any(|flags| flags.contains(&flag))
+}
+
+fn known_to_all(flag: &str) -> bool {
+    GLOBAL.contains(&flag) || SWITCHES.contains(&flag)
+}
+
+fn known_to_auth(flag: &str) -> bool {
+    known_to_all(flag) || OF_AUTH.contains(&flag)
 }
 
 /// One piece of the command line.
@@ -151,7 +164,11 @@ pub(crate) fn read(args: &[OsString]) -> Result<Meant, Fail> {
         [] if flag("version") => (Command::Version, 0),
         ["version", ..] => (Command::Version, 1),
         ["help", "version"] => return Ok(Meant::Help(Topic::Of(Command::Version))),
-        ["help", "auth"] | ["auth"] => return Ok(Meant::Help(Topic::Auth)),
+        ["help", "auth"] | ["auth"] => {
+            let mut said = Said::default();
+            pieces.into_iter().try_for_each(|piece| said.take(known_to_auth, piece))?;
+            return Ok(Meant::Help(Topic::Auth));
+        }
         ["help", "auth", sub] => {
             return Ok(Command::of_auth(sub).map_or(Meant::Theirs, |sub| Meant::Help(Topic::Of(sub))));
         }
@@ -163,7 +180,7 @@ pub(crate) fn read(args: &[OsString]) -> Result<Meant, Fail> {
     };
     let mut said = Said::default();
     for piece in pieces {
-        said.take(command, piece)?;
+        said.take(|flag| command.knows(flag), piece)?;
     }
     if said.help {
         return Ok(Meant::Help(Topic::Of(command)));
@@ -247,7 +264,7 @@ impl TransposeText for Option<Option<&str>> {
 }
 
 impl Said {
-    fn take(&mut self, command: Command, piece: Piece) -> Result<(), Fail> {
+    fn take(&mut self, known: impl Fn(&str) -> bool, piece: Piece) -> Result<(), Fail> {
         let (name, shown, value) = match piece {
             Piece::Word(word) => {
                 self.words.push(word);
@@ -258,12 +275,7 @@ impl Said {
             }
             Piece::Flag { name, shown, value } => (name, shown, value),
         };
-        let known = GLOBAL.contains(&name.as_str())
-            || SWITCHES.contains(&name.as_str())
-            || command.flags().contains(&name.as_str())
-            || command != Command::Version && OF_AUTH.contains(&name.as_str())
-            || command == Command::Version && name == "version";
-        if !known {
+        if !known(&name) {
             return Err(Fail::new(format!("unknown flag: --{name}")));
         }
         if takes_value(&name) {
@@ -412,6 +424,7 @@ mod tests {
     fn what_is_wrong_is_told_in_the_words_of_cobra() {
         for (line, words) in [
             ("auth token --nope", "unknown flag: --nope"),
+            ("auth --nope", "unknown flag: --nope"),
             ("auth switch --force-refresh", "unknown flag: --force-refresh"),
             ("auth token -x", "unknown shorthand flag: 'x' in -x"),
             ("auth token --profile", "flag needs an argument: --profile"),

@@ -5,14 +5,14 @@ pub(crate) mod bench;
 pub(crate) mod home;
 
 use std::{
-    fs::{self, Permissions},
+    fs::Permissions,
     io::{BufRead as _, BufReader, Write as _},
     net::Shutdown,
     os::unix::{
         fs::PermissionsExt as _,
         net::{UnixListener, UnixStream},
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::{Arc, Mutex},
 };
@@ -104,10 +104,20 @@ impl Fake {
 
     pub(crate) fn script(&self, body: &str) -> PathBuf {
         let path = self.folder.path().join("script");
-        fs::write(&path, format!("#!/bin/sh\n{body}\n")).expect("a file");
-        fs::set_permissions(&path, Permissions::from_mode(0o700)).expect("our file");
+        put_program(&path, format!("#!/bin/sh\n{body}\n").as_bytes());
         path
     }
+}
+
+/// Puts a program in place that is run right away. Another program writes it: a test beside this one that
+/// starts a process would keep a file that we write open for a moment, and what is being written does not
+/// run ("text file busy").
+pub(crate) fn put_program(path: &Path, content: &[u8]) {
+    let mut writer = Command::new("/bin/sh");
+    writer.args(["-c", "cat > \"$1\" && chmod 700 \"$1\"", "sh"]).arg(path).stdin(Stdio::piped());
+    let mut writer = writer.spawn().expect("a shell");
+    writer.stdin.take().expect("a pipe").write_all(content).expect("it reads");
+    assert!(writer.wait().expect("our child").success(), "{path:?}");
 }
 
 /// Answers each request, and hangs up after a subscription.
