@@ -16,7 +16,7 @@ use sso_agent_proto::{
     method::Call,
     places::Places,
     profile::Profiles,
-    session::{Import, LoggedOut, Login, Session, Sessions, Step, Target},
+    session::{Import, List, LoggedOut, Login, Session, Sessions, Step, Target},
     token::{Token, TokenGet},
 };
 
@@ -130,7 +130,28 @@ impl Agent {
     /// # Errors
     /// As of [`Self::call`].
     pub fn sessions(&mut self) -> Result<Vec<Session>> {
-        self.call::<Sessions>(&Call::SessionList(Target::default())).map(|list| list.sessions)
+        self.all(&List::default())
+    }
+
+    /// Lists the sessions of web apps' users, at this host or anywhere, in the order of their ids.
+    ///
+    /// # Errors
+    /// As of [`Self::call`].
+    pub fn web_sessions(&mut self, host: Option<String>) -> Result<Vec<Session>> {
+        self.all(&List { web: true, host, ..List::default() })
+    }
+
+    fn all(&mut self, list: &List) -> Result<Vec<Session>> {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let part = Call::SessionList(List { after, ..list.clone() });
+            let Sessions { sessions, next } = self.call(&part)?;
+            all.extend(sessions);
+            after = next;
+            if after.is_none() {
+                return Ok(all);
+            }
+        }
     }
 
     /// Shows one session.

@@ -27,7 +27,12 @@ impl Deadline {
             Call::SessionLogin(login) => {
                 Duration::from_secs(login.timeout_s.unwrap_or(DEFAULT_LOGIN_S)) + ISSUER
             }
-            Call::SessionLogout(_) | Call::SessionImport(_) => ISSUER,
+            Call::SessionLogout(_)
+            | Call::SessionImport(_)
+            | Call::ConsentStart(_)
+            | Call::ConsentFinish(_)
+            | Call::ConsentEnd(_)
+            | Call::App(_) => ISSUER,
             Call::AgentInfo
             | Call::AgentReload
             | Call::ProfileList

@@ -7,10 +7,11 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use sso_agent_proto::{
     agent::Done,
+    app::AppCall,
     events::Event,
     fault::Fault,
     method::Call,
-    rpc::{Id, Incoming, RpcError, request_line},
+    rpc::{Id, Incoming, RpcError},
     session::{Progress, Step},
 };
 
@@ -56,20 +57,7 @@ impl From<std::io::Error> for Trouble {
 
 /// The request, newline included.
 pub(crate) fn request(id: u64, call: &Call) -> Line {
-    let (id, name) = (&Id::from(id), call.name());
-    Zeroizing::new(match call {
-        Call::AgentInfo | Call::AgentReload | Call::AgentShutdown | Call::ProfileList => {
-            request_line(id, name, &Done {})
-        }
-        Call::SessionImport(params) => request_line(id, name, params),
-        Call::MetadataUrl(params) => request_line(id, name, params),
-        Call::TokenGet(params) => request_line(id, name, params),
-        Call::SessionLogin(params) => request_line(id, name, params),
-        Call::SessionList(params) | Call::SessionShow(params) | Call::SessionLogout(params) => {
-            request_line(id, name, params)
-        }
-        Call::EventsSubscribe(params) => request_line(id, name, params),
-    })
+    Zeroizing::new(call.line(&Id::from(id)))
 }
 
 /// Whether asking once more after the agent was lost does no harm.
@@ -81,11 +69,30 @@ pub(crate) fn repeatable(call: &Call) -> bool {
         | Call::SessionList(_)
         | Call::SessionShow(_)
         | Call::ProfileList
-        | Call::MetadataUrl(_) => true,
+        | Call::MetadataUrl(_)
+        | Call::ConsentStart(_) => true,
+        Call::App(call) => match call {
+            AppCall::List(_)
+            | AppCall::Get(_)
+            | AppCall::Enrollment(_)
+            | AppCall::PublishedList(_)
+            | AppCall::PublishedCatalogue(_)
+            | AppCall::Kept => true,
+            AppCall::Create(_)
+            | AppCall::Update(_)
+            | AppCall::Delete(_)
+            | AppCall::Enroll(_)
+            | AppCall::PublishedAdd(_)
+            | AppCall::PublishedUpdate(_)
+            | AppCall::PublishedRemove(_)
+            | AppCall::Forget(_) => false,
+        },
         Call::AgentShutdown
         | Call::SessionLogin(_)
         | Call::SessionImport(_)
         | Call::SessionLogout(_)
+        | Call::ConsentFinish(_)
+        | Call::ConsentEnd(_)
         | Call::EventsSubscribe(_) => false,
     }
 }

@@ -5,9 +5,7 @@ use std::{future::Future, path::Path, sync::Arc, time::Duration};
 use interprocess::local_socket::tokio::Listener;
 use sso_agent_core::{
     agent::{Agent, Effect},
-    host::Host,
-    session::About,
-    words::{Label, SessionId},
+    words::SessionId,
 };
 use sso_agent_proto::places::Places;
 use tokio::task::JoinSet;
@@ -29,13 +27,14 @@ use crate::{
         listen::{self, Place},
         service::{About as Facts, Service},
     },
-    signin::renewable,
+    signin,
     snapshot::Snapshot,
     spender::{Spender, restored},
     store::{
         self, Loaded, LockError, Memory, Record, SealedFiles, Store, StoreError, StoreLock, SystemKeyring,
     },
     systemd,
+    web::{self, Handles, Web},
 };
 
 /// How long clients may take to fetch what they were owed when the agent stopped.
@@ -107,13 +106,17 @@ pub async fn run(
     let store = open_store(&options).await?;
     let snapshot = Arc::new(Snapshot::default());
     let (handle, inbox) = Handle::new(snapshot.clone());
-    let (agent, unreadable) = load(&store, &snapshot).await?;
+    let handles = Arc::new(Handles::open((!options.ephemeral).then(|| options.places.state.join(web::FILE))));
+    let (agent, unreadable) = load(&store, &snapshot, &handles).await?;
     let sessions = agent.sessions().len();
     let config = read_config(&options.places).await?;
     let (metadata, addresses) = Metadata::load((!options.ephemeral).then(|| options.places.state.join(FILE)));
     let about = Facts { started, key: store.key(), unreadable };
-    let service = Arc::new(Service::new(handle.clone(), config.clone(), metadata.clone(), about));
-    let driver = Driver::new(agent, inbox, handle.clone(), Arc::new(Spender::new(store, Http::new())), place);
+    let spender = Arc::new(Spender::new(store.clone(), Http::new()));
+    let web = Arc::new(Web::new(handles.clone(), store, spender.clone()));
+    let (served, apps) = (handle.clone(), Arc::default());
+    let service = Arc::new(Service::new(served, config.clone(), metadata.clone(), apps, web, about));
+    let driver = Driver::new(agent, inbox, handle.clone(), spender, handles, config.clone(), place);
     let no_more_clients = CancellationToken::new();
     let watching = tokio::spawn(watch_config(config, handle.clone()));
     let mut serving = JoinSet::new();
@@ -217,7 +220,11 @@ async fn open_store(options: &Options) -> Result<Arc<dyn Store>, StartError> {
     }
 }
 
-async fn load(store: &Arc<dyn Store>, snapshot: &Snapshot) -> Result<(Agent, Vec<String>), StartError> {
+async fn load(
+    store: &Arc<dyn Store>,
+    snapshot: &Snapshot,
+    handles: &Handles,
+) -> Result<(Agent, Vec<String>), StartError> {
     let from = store.clone();
     let loaded = tokio::task::spawn_blocking(move || from.load_all()).await;
     let Loaded { records, unreadable } =
@@ -226,7 +233,13 @@ async fn load(store: &Arc<dyn Store>, snapshot: &Snapshot) -> Result<(Agent, Vec
     let mut agent = Agent::new(random::seed());
     for record in records {
         match restore(&mut agent, &record) {
-            Ok(effects) => offer(snapshot, effects),
+            Ok(effects) => {
+                offer(snapshot, effects);
+                if let Some(user) = &record.web {
+                    let since = Duration::from_secs(record.created_at);
+                    handles.keep(SessionId::named(&record.id), user, since);
+                }
+            }
             Err(why) => unreadable.push(format!("{}: {why}", record.id)),
         }
     }
@@ -238,22 +251,8 @@ async fn load(store: &Arc<dyn Store>, snapshot: &Snapshot) -> Result<(Agent, Vec
 
 fn restore(agent: &mut Agent, record: &Record) -> Result<Vec<Effect>, String> {
     let now = clock::now();
-    let host = Host::parse(&record.host, record.account_id.as_deref()).map_err(|error| error.to_string())?;
-    let label = Label::parse(&record.label).map_err(|error| error.to_string())?;
-    let about = About {
-        id: SessionId::of(&host, &label),
-        host,
-        label,
-        client_id: record.client_id.clone(),
-        issuer: record.issuer.clone(),
-        user: record.user.clone(),
-        scopes: record.scopes.clone(),
-        made_from: record.made_from.clone(),
-    };
-    if about.id.as_str() != record.id {
-        return Err(format!("it says that it is {}", about.id));
-    }
-    let renewable = renewable(&record.renewal, record.refresh_token.is_some());
+    let about = signin::about(record)?;
+    let renewable = signin::renewable(record);
     let lease = record.lease.as_ref().map(|lease| Arc::new(restored(lease, now)));
     Ok(agent.restore(about, renewable, lease, record.login_required.clone(), now))
 }

@@ -18,11 +18,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     clock,
+    config::Config,
     handle::{Handle, LoginNews, Message, TokenAsk},
     rpc::listen::Place,
     signin::{self, Links, Takeover},
     spender::Spender,
     systemd,
+    web::Handles,
 };
 
 /// Timers stand still while the machine sleeps, so nobody naps for longer.
@@ -42,6 +44,8 @@ pub(crate) struct Driver {
     logouts: HashMap<Ticket, oneshot::Sender<Result<bool, Refusal>>>,
     watchers: HashMap<Ticket, mpsc::UnboundedSender<LoginNews>>,
     logins: HashMap<LoginId, SignIn>,
+    handles: Arc<Handles>,
+    config: Arc<Config>,
     place: Place,
 }
 
@@ -58,6 +62,8 @@ impl Driver {
         inbox: mpsc::UnboundedReceiver<Message>,
         handle: Handle,
         spender: Arc<Spender>,
+        handles: Arc<Handles>,
+        config: Arc<Config>,
         place: Place,
     ) -> Self {
         Self {
@@ -70,6 +76,8 @@ impl Driver {
             logouts: HashMap::new(),
             watchers: HashMap::new(),
             logins: HashMap::new(),
+            handles,
+            config,
             place,
         }
     }
@@ -102,12 +110,24 @@ impl Driver {
     fn rounds(&mut self) {
         systemd::alive();
         self.happened(Event::Woke);
+        self.end_idle();
         if !self.place.is_ours() {
             tracing::warn!(
                 "the socket is gone: stopping, so that the next client starts an agent that has one"
             );
             self.handle.send(Message::Stop);
         }
+    }
+
+    /// Ends web sessions that nobody has used for long.
+    fn end_idle(&mut self) {
+        let now = clock::now();
+        let idle = self.handles.idle(self.config.known().settings.web_session_idle, now);
+        if !idle.is_empty() {
+            self.happened(Event::Abandoned(idle));
+        }
+        let handles = self.handles.clone();
+        self.jobs.spawn_blocking(move || handles.note(now));
     }
 
     /// Lets jobs end, so that no refresh token is lost on its way; their results still count.
@@ -133,6 +153,7 @@ impl Driver {
             tracing::error!(jobs = jobs.len(), "stopped with work under way");
         }
         self.spender.bank_all().await;
+        self.handles.write_uses();
     }
 
     fn take(&mut self, message: Message) {
@@ -152,6 +173,9 @@ impl Driver {
                     // Whoever asked may be gone by now, which is no fault.
                     let _ = answer.send(told);
                 });
+            }
+            Message::Job(job) => {
+                self.jobs.spawn(job);
             }
             Message::TakeOver { takeover, done } => self.take_over(*takeover, done),
             Message::Login { plan, ticket, news } => {
@@ -197,7 +221,10 @@ impl Driver {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Offer(id, lease) => self.handle.snapshot().offer(id, lease),
-            Effect::Withdraw(id) => self.handle.snapshot().withdraw(&id),
+            Effect::Withdraw(id) => {
+                self.handle.snapshot().withdraw(&id);
+                self.handles.forget(&id);
+            }
             Effect::Reply(tickets, answer) => {
                 tickets.into_iter().for_each(|ticket| self.reply(ticket, &answer));
             }
@@ -271,7 +298,7 @@ impl Driver {
             let report = |outcome: Result<Box<SignedIn>, Refusal>| {
                 let outcome = outcome.map(|signed_in| {
                     let id = signed_in.about.id.clone();
-                    handle.send(Message::Happened(Event::TookOver(signed_in)));
+                    handle.send(Message::Happened(Event::Brought(signed_in)));
                     id
                 });
                 // Whoever asked may be gone by now, which is no fault.

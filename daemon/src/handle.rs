@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -33,6 +34,8 @@ pub(crate) enum Message {
         wait: Duration,
         answer: oneshot::Sender<Answer>,
     },
+    /// Something that has to come to its end before the agent stops.
+    Job(Pin<Box<dyn Future<Output = ()> + Send>>),
     /// A sign-in of another tool is to be taken over.
     TakeOver { takeover: Box<Takeover>, done: oneshot::Sender<Result<SessionId, Refusal>> },
     /// Somebody wants to sign in.

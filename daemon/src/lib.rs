@@ -6,6 +6,7 @@ pub mod app;
 #[cfg(feature = "demo")]
 pub mod demo;
 
+mod account;
 mod clock;
 mod config;
 mod driver;
@@ -22,6 +23,7 @@ mod snapshot;
 mod spender;
 mod store;
 mod systemd;
+mod web;
 
 use sso_agent_proto::places::Places;
 use tokio::signal::unix::{SignalKind, signal};

@@ -16,6 +16,9 @@ pub struct Info {
     pub started_at: Timestamp,
     /// How many sessions it owns.
     pub sessions: usize,
+    /// How many users of web apps it owns the sessions of.
+    #[serde(default)]
+    pub web_sessions: usize,
     /// Whether it refuses to hand out tokens.
     pub locked: bool,
     /// What can be asked.

@@ -15,6 +15,8 @@
 //! ```
 
 pub mod agent;
+pub mod app;
+pub mod consent;
 pub mod databrickscfg;
 pub mod events;
 pub mod fault;

@@ -4,30 +4,48 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::{
+    app::AppCall,
+    consent::{ConsentEnd, ConsentFinish, ConsentStart},
     events::Subscribe,
     metadata::MetadataGet,
     rpc::{Code, RpcError},
-    session::{Import, Login, Target},
+    session::{Import, List, Login, Target},
     token::TokenGet,
 };
 
-/// Defines [`Call`] from one table, so that a method cannot be known in one place only.
+/// Defines the calls of one table, so that a method cannot be known in one place only. What the table does
+/// not have may be in another, which is a variant of its own.
 macro_rules! methods {
-    ($($(#[$doc:meta])* $variant:ident $(($params:ty))? = $name:literal,)*) => {
-        /// One request, read and understood.
+    (
+        $(#[$doc:meta])* $calls:ident $(+ $(#[$family_doc:meta])* $family:ident($inner:ty))?;
+        $($(#[$call_doc:meta])* $variant:ident $(($params:ty))? = $name:literal,)*
+    ) => {
+        $(#[$doc])*
         #[derive(Debug, Clone)]
-        pub enum Call {
-            $($(#[$doc])* $variant $(($params))?,)*
+        pub enum $calls {
+            $($(#[$call_doc])* $variant $(($params))?,)*
+            $($(#[$family_doc])* $family($inner),)?
         }
 
-        /// The name of every method, in the order of this file.
-        pub const NAMES: &[&str] = &[$($name),*];
+        impl $calls {
+            /// The name of every method of this table, in its order.
+            pub const NAMES: &[&str] = &[$($name),*];
 
-        impl Call {
             /// Its name on the wire.
             pub fn name(&self) -> &'static str {
                 match self {
-                    $(methods!(@pattern $variant $(($params))?) => $name,)*
+                    $($crate::method::methods!(@pattern $calls $variant $(($params))?) => $name,)*
+                    $($calls::$family(call) => call.name(),)?
+                }
+            }
+
+            /// The request, newline included; it may hold a secret.
+            pub fn line(&self, id: &$crate::rpc::Id) -> Vec<u8> {
+                match self {
+                    $($crate::method::methods!(@bind $calls params $variant $(($params))?) => {
+                        $crate::method::methods!(@line id $name params $(($params))?)
+                    })*
+                    $($calls::$family(call) => call.line(id),)?
                 }
             }
 
@@ -35,21 +53,48 @@ macro_rules! methods {
             ///
             /// # Errors
             /// `-32601` for a method that is not there, `-32602` for params that it does not take.
-            pub fn read(method: &str, params: Option<&RawValue>) -> Result<Self, RpcError> {
+            pub fn read(
+                method: &str,
+                params: Option<&serde_json::value::RawValue>,
+            ) -> Result<Self, $crate::rpc::RpcError> {
                 match method {
-                    $($name => methods!(@read params $variant $(($params))?),)*
-                    _ => Err(RpcError::new(Code::MethodNotFound, format!("there is no method {:.80?}", method))),
+                    $($name => $crate::method::methods!(@read $calls params $variant $(($params))?),)*
+                    _ => $crate::method::methods!(@other method params $($calls $family $inner)?),
                 }
             }
         }
     };
-    (@pattern $variant:ident ($params:ty)) => { Call::$variant(_) };
-    (@pattern $variant:ident) => { Call::$variant };
-    (@read $raw:ident $variant:ident ($params:ty)) => { Ok(Call::$variant(read_params::<$params>($raw)?)) };
-    (@read $raw:ident $variant:ident) => { read_params::<crate::agent::Done>($raw).map(|_| Call::$variant) };
+    (@pattern $calls:ident $variant:ident ($params:ty)) => { $calls::$variant(_) };
+    (@pattern $calls:ident $variant:ident) => { $calls::$variant };
+    (@bind $calls:ident $bound:ident $variant:ident ($params:ty)) => { $calls::$variant($bound) };
+    (@bind $calls:ident $bound:ident $variant:ident) => { $calls::$variant };
+    (@line $id:ident $name:literal $bound:ident ($params:ty)) => {
+        $crate::rpc::request_line($id, $name, $bound)
+    };
+    (@line $id:ident $name:literal $bound:ident) => {
+        $crate::rpc::request_line($id, $name, &$crate::agent::Done {})
+    };
+    (@read $calls:ident $raw:ident $variant:ident ($params:ty)) => {
+        Ok($calls::$variant($crate::method::read_params::<$params>($raw)?))
+    };
+    (@read $calls:ident $raw:ident $variant:ident) => {
+        $crate::method::read_params::<$crate::agent::Done>($raw).map(|_| $calls::$variant)
+    };
+    (@other $method:ident $raw:ident $calls:ident $family:ident $inner:ty) => {
+        <$inner>::read($method, $raw).map($calls::$family)
+    };
+    (@other $method:ident $raw:ident) => {{
+        let message = format!("there is no method {:.80?}", $method);
+        Err($crate::rpc::RpcError::new($crate::rpc::Code::MethodNotFound, message))
+    }};
 }
+pub(crate) use methods;
 
 methods! {
+    /// One request, read and understood.
+    Call +
+    /// The apps of a Databricks account.
+    App(AppCall);
     /// Who is answering: [`crate::agent::Info`].
     AgentInfo = "agent.info",
     /// Read the config files again.
@@ -63,11 +108,17 @@ methods! {
     /// Take over a sign-in of another tool: [`crate::session::Session`].
     SessionImport(Import) = "session.import",
     /// All sessions: [`crate::session::Sessions`].
-    SessionList(Target) = "session.list",
+    SessionList(List) = "session.list",
     /// One session: [`crate::session::Session`].
     SessionShow(Target) = "session.show",
     /// Revoke and forget: [`crate::session::LoggedOut`].
     SessionLogout(Target) = "session.logout",
+    /// Begin the sign-in of a web app's user: [`crate::consent::ConsentStarted`].
+    ConsentStart(ConsentStart) = "consent.start",
+    /// End it: [`crate::consent::ConsentFinished`].
+    ConsentFinish(ConsentFinish) = "consent.finish",
+    /// Revoke and forget what it brought: [`crate::session::LoggedOut`].
+    ConsentEnd(ConsentEnd) = "consent.end",
     /// All profiles: [`crate::profile::Profiles`].
     ProfileList = "profile.list",
     /// Where SDKs find the metadata service: [`crate::metadata::MetadataUrl`].
@@ -76,8 +127,13 @@ methods! {
     EventsSubscribe(Subscribe) = "events.subscribe",
 }
 
+/// The names of all methods there are.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    Call::NAMES.iter().chain(AppCall::NAMES).copied()
+}
+
 /// Absent params are empty ones; params by position are refused, since ours all have names.
-fn read_params<T: DeserializeOwned>(params: Option<&RawValue>) -> Result<T, RpcError> {
+pub(crate) fn read_params<T: DeserializeOwned>(params: Option<&RawValue>) -> Result<T, RpcError> {
     let text = params.map_or("{}", RawValue::get);
     if !text.starts_with('{') {
         return Err(RpcError::new(Code::InvalidParams, "params must be an object"));
@@ -107,11 +163,16 @@ mod tests {
 
     #[test]
     fn every_method_is_read_back_by_its_name() {
-        for name in NAMES.iter().filter(|name| **name != "session.import") {
-            assert_eq!(Call::read(name, None).unwrap().name(), *name);
+        for name in names() {
+            match Call::read(name, None) {
+                Ok(call) => assert_eq!(call.name(), name),
+                Err(error) => assert!(error.message.starts_with("missing field"), "{name}: {error:?}"),
+            }
         }
         let import = read("session.import", r#"{"host":"h","refresh_token":"r"}"#).unwrap();
         assert_eq!(import.name(), "session.import");
+        let delete = read("app.delete", r#"{"integration_id":"i"}"#).unwrap();
+        assert_eq!(delete.name(), "app.delete");
     }
 
     #[test]

@@ -29,6 +29,49 @@ pub struct Target {
     pub account_id: Option<String>,
 }
 
+/// Which sessions are listed: one, or all of a kind, in parts where there are many.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct List {
+    /// A host as a person would type it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The name of a profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// The id of a session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// Which of several accounts at the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Which Databricks account, at an account console.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<String>,
+    /// The users of web apps, instead of this user's own sessions; all of them, or those at `host`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub web: bool,
+    /// How many at most; 1,000 when absent, which is as many as fit into one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Only those behind this one: [`Sessions::next`] of the part before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+impl List {
+    /// Which one is meant, if it is just one.
+    pub fn target(&self) -> Target {
+        Target {
+            host: self.host.clone(),
+            profile: self.profile.clone(),
+            session: self.session.clone(),
+            label: self.label.clone(),
+            account_id: self.account_id.clone(),
+        }
+    }
+}
+
 /// How a person or a program proves who it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -201,6 +244,27 @@ pub struct Session {
     pub next_refresh_at: Option<Timestamp>,
     /// Why the last refresh failed, if it did.
     pub last_error: Option<String>,
+    /// Whether another access token follows this one. Without, only a sign-in helps at `expires_at`.
+    #[serde(default = "yes")]
+    pub refreshable: bool,
+    /// Of a web app's user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web: Option<Web>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What a session of a web app's user has besides. Only its handle gets tokens of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Web {
+    /// The name of the app, if the agent keeps its client.
+    pub app: Option<String>,
+    /// When somebody last asked for its token.
+    pub last_used_at: Timestamp,
+    /// When it is given up unless somebody asks.
+    pub idle_at: Timestamp,
 }
 
 /// The answer of `session.list`.
@@ -208,6 +272,9 @@ pub struct Session {
 pub struct Sessions {
     /// In the order of their ids.
     pub sessions: Vec<Session>,
+    /// Where the rest begins, if there is more: goes into [`List::after`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// The answer of `session.logout`.

@@ -25,6 +25,9 @@ pub struct TokenGet {
     /// Which Databricks account, at an account console.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account_id: Option<String>,
+    /// Of a web app's user, as `consent.finish` gave it; nothing else is needed with it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "secret::on_wire_option")]
+    pub handle: Option<SecretString>,
     /// Scopes that the token must have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
@@ -46,6 +49,12 @@ pub struct TokenGet {
 }
 
 impl TokenGet {
+    /// Whether it says more about the session than a handle does.
+    pub fn names_a_place(&self) -> bool {
+        let said = [&self.host, &self.profile, &self.session, &self.label, &self.account_id];
+        said.iter().any(|said| said.is_some())
+    }
+
     /// Which session is meant.
     pub fn target(&self) -> Target {
         Target {

@@ -8,10 +8,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sso_agent_proto::{
     agent::{Done, Info},
+    app::{AppCall, KeptApps},
+    consent::{ConsentFinished, ConsentStarted},
     events::Event,
     fault::Fault,
     metadata::MetadataUrl,
-    method::{Call, NAMES},
+    method::{Call, names},
     profile::Profiles,
     rpc::{Id, Incoming, Request, error_line},
     session::{LoggedOut, Progress, Session, Sessions},
@@ -31,12 +33,12 @@ fn same<T: DeserializeOwned + Serialize>(value: &Value) {
 
 #[test]
 fn every_method_is_read_and_its_result_written_as_pinned() {
-    for name in NAMES {
+    for name in names() {
         let pinned = golden(name);
         let line = pinned["request"].to_string();
         let request = Request::parse(line.as_bytes()).unwrap();
         let call = Call::read(&request.method, request.params.as_deref()).unwrap();
-        assert_eq!(call.name(), *name);
+        assert_eq!(call.name(), name);
         let result = &pinned["result"];
         match call {
             Call::AgentInfo => same::<Info>(result),
@@ -46,39 +48,27 @@ fn every_method_is_read_and_its_result_written_as_pinned() {
             Call::ProfileList => same::<Profiles>(result),
             Call::MetadataUrl(_) => same::<MetadataUrl>(result),
             Call::SessionList(_) => same::<Sessions>(result),
-            Call::SessionLogout(_) => same::<LoggedOut>(result),
+            Call::SessionLogout(_) | Call::ConsentEnd(_) => same::<LoggedOut>(result),
+            Call::ConsentStart(_) => same::<ConsentStarted>(result),
+            Call::ConsentFinish(_) => same::<ConsentFinished>(result),
+            Call::App(AppCall::Kept) => same::<KeptApps>(result),
+            // As the account API answers.
+            Call::App(_) => assert!(result.is_object()),
         }
     }
 }
 
 #[test]
 fn params_are_written_as_they_are_read() {
-    for name in [
-        "token.get",
-        "session.login",
-        "session.import",
-        "session.show",
-        "session.logout",
-        "metadata.url",
-        "events.subscribe",
-    ] {
+    for name in names() {
         let pinned = golden(name);
         let params = &pinned["request"]["params"];
         let text = serde_json::value::RawValue::from_string(params.to_string()).unwrap();
-        let written = match Call::read(name, Some(&text)).unwrap() {
-            Call::TokenGet(ask) => serde_json::to_value(ask),
-            Call::SessionLogin(login) => serde_json::to_value(login),
-            Call::SessionShow(target) | Call::SessionLogout(target) => serde_json::to_value(target),
-            Call::EventsSubscribe(wish) => serde_json::to_value(wish),
-            Call::SessionImport(import) => serde_json::to_value(import),
-            Call::MetadataUrl(wish) => serde_json::to_value(wish),
-            Call::AgentInfo
-            | Call::AgentReload
-            | Call::AgentShutdown
-            | Call::SessionList(_)
-            | Call::ProfileList => continue,
-        };
-        assert_eq!(&written.unwrap(), params, "{name}");
+        let text = (!params.is_null()).then_some(&*text);
+        let line = Call::read(name, text).unwrap().line(&Id::from(1));
+        let written: Value = serde_json::from_slice(&line).unwrap();
+        let expected = if params.is_null() { &Value::Object(Default::default()) } else { params };
+        assert_eq!(&written["params"], expected, "{name}");
     }
 }
 

@@ -35,6 +35,10 @@ impl Connection {
         self.last += 1;
         let request = json!({"jsonrpc": "2.0", "id": self.last, "method": method, "params": params});
         self.stream.get_mut().write_all(format!("{request}\n").as_bytes())?;
+        self.reply()
+    }
+
+    fn reply(&mut self) -> io::Result<Result<Value, Value>> {
         let mut reply = String::new();
         if self.stream.read_line(&mut reply)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -44,5 +48,25 @@ impl Connection {
             Some(result) => Ok(result.take()),
             None => Err(reply["error"].take()),
         })
+    }
+
+    /// Asks the same `times` over without waiting in between; the answers come in no order.
+    ///
+    /// # Errors
+    /// As of [`call`](Self::call).
+    pub fn call_many(
+        &mut self,
+        method: &str,
+        params: &Value,
+        times: usize,
+    ) -> io::Result<Vec<Result<Value, Value>>> {
+        let mut requests = String::new();
+        for _ in 0..times {
+            self.last += 1;
+            let request = json!({"jsonrpc": "2.0", "id": self.last, "method": method, "params": params});
+            requests += &format!("{request}\n");
+        }
+        self.stream.get_mut().write_all(requests.as_bytes())?;
+        (0..times).map(|_| self.reply()).collect()
     }
 }

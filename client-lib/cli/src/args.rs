@@ -152,6 +152,9 @@ pub(crate) struct Status {
     /// Show this session only
     #[arg(value_name = "HOST", add = ArgValueCompleter::new(complete::hosts))]
     pub(crate) host: Option<String>,
+    /// Show the users of web apps instead: all of them, or those at HOST
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) web: bool,
     /// Stay and show what happens
     #[arg(long)]
     pub(crate) watch: bool,
@@ -159,7 +162,7 @@ pub(crate) struct Status {
 
 #[derive(Debug, Args)]
 pub(crate) struct Logout {
-    /// Where to sign out
+    /// Where to sign out; the user of a web app by the id that `sso status --web` shows
     #[arg(value_name = "HOST", required_unless_present = "all", add = ArgValueCompleter::new(complete::hosts))]
     pub(crate) host: Option<String>,
     /// Which of several accounts at the host

@@ -23,7 +23,7 @@ use sso_agent_proto::{
     events::{Event, EventKind, Subscribe},
     method::Call,
     places::Places,
-    session::{LoggedOut, Login, Session, Sessions, Step, Target},
+    session::{List, LoggedOut, Login, Session, Sessions, Step, Target},
     token::{Token, TokenGet},
 };
 
@@ -129,7 +129,16 @@ impl Agent {
     /// # Errors
     /// As of [`Self::call`].
     pub async fn sessions(&self) -> Result<Vec<Session>> {
-        self.call::<Sessions>(&Call::SessionList(Target::default())).await.map(|list| list.sessions)
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let Sessions { sessions, next } =
+                self.call(&Call::SessionList(List { after, ..List::default() })).await?;
+            all.extend(sessions);
+            after = next;
+            if after.is_none() {
+                return Ok(all);
+            }
+        }
     }
 
     /// Shows one session.

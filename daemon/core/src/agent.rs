@@ -9,7 +9,7 @@ use std::{
 use crate::{
     login::{Finished, Joined, LoginId, Logins, Plan, Step},
     refusal::Refusal,
-    schedule::Spread,
+    schedule::{Line, Spread},
     session::{About, Notice, RenewError, Session, Waiter, Want},
     time::{Deadline, Now},
     words::{Attempt, Lease, Renewable, SessionId, Ticket},
@@ -34,8 +34,10 @@ pub enum Event {
     Stepped(LoginId, Step),
     /// A sign-in came to an end; `Ok` means that its refresh token is banked.
     SignedIn(LoginId, Result<Box<SignedIn>, Refusal>),
-    /// A sign-in that another tool had made was taken over, and is banked.
-    TookOver(Box<SignedIn>),
+    /// A sign-in that nobody watched brought this, and it is banked.
+    Brought(Box<SignedIn>),
+    /// Nobody has used these web sessions for long, or whoever they were for went away.
+    Abandoned(Vec<SessionId>),
     /// Somebody wants to sign out.
     LogoutAsked(Target, Ticket),
     /// These are the settings that programs sign in from now.
@@ -104,6 +106,8 @@ pub struct Agent {
     due: BTreeSet<(Duration, SessionId)>,
     due_of: BTreeMap<SessionId, Duration>,
     seed: Spread,
+    /// For renewals that nobody waits for.
+    line: Line,
     /// How many sessions there ever were.
     known: u64,
     /// How the clocks stood to each other when sessions were last woken.
@@ -125,6 +129,7 @@ impl Agent {
             due: BTreeSet::new(),
             due_of: BTreeMap::new(),
             seed: Spread::seeded(seed),
+            line: Line::default(),
             known: 0,
             seen: None,
             stopping: false,
@@ -155,6 +160,13 @@ impl Agent {
         self.sessions.values()
     }
 
+    /// The sessions behind this one, in the order of their ids.
+    pub fn sessions_after(&self, id: Option<&SessionId>) -> impl Iterator<Item = &Session> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let behind = id.map_or(Unbounded, Excluded);
+        self.sessions.range((behind, Unbounded)).map(|(_, session)| session)
+    }
+
     /// One session.
     pub fn session(&self, id: &SessionId) -> Option<&Session> {
         self.sessions.get(id)
@@ -170,7 +182,8 @@ impl Agent {
             Event::LoginAsked(plan, ticket) => self.login_asked(plan, ticket, now),
             Event::Stepped(id, step) => self.stepped(id, step),
             Event::SignedIn(id, outcome) => self.signed_in(id, outcome, now),
-            Event::TookOver(signed_in) => self.adopt(*signed_in, now),
+            Event::Brought(signed_in) => self.adopt(*signed_in, now),
+            Event::Abandoned(ids) => self.abandoned(ids),
             Event::LogoutAsked(target, ticket) => self.logout_asked(&target, ticket),
             Event::SettingsChanged(settings) => self.settings_changed(settings),
             Event::HungUp(ticket) => self.hung_up(ticket),
@@ -295,6 +308,11 @@ impl Agent {
             .collect()
     }
 
+    fn abandoned(&mut self, ids: Vec<SessionId>) -> Vec<Effect> {
+        let known: Vec<_> = ids.into_iter().filter(|id| self.sessions.contains_key(id)).collect();
+        known.into_iter().flat_map(|id| self.drop_session(id, "nobody has used it for long", None)).collect()
+    }
+
     fn drop_session(&mut self, id: SessionId, why: &str, ticket: Option<Ticket>) -> Vec<Effect> {
         self.logins.void(&id);
         let mut effects = vec![Effect::Withdraw(id.clone())];
@@ -323,13 +341,24 @@ impl Agent {
         };
         let mut effects = Vec::new();
         for id in ids {
-            effects.extend(self.with(&id, now, |session| session.wake(now)).unwrap_or_default());
+            let wants_place = self.sessions.get(&id).is_some_and(|session| session.wants_place(now));
+            match wants_place.then(|| self.line.take(now)).flatten() {
+                Some(place) => self.put_in_line(&id, place, now),
+                None => effects.extend(self.with(&id, now, |session| session.wake(now)).unwrap_or_default()),
+            }
         }
         for (id, watchers) in self.logins.overdue(now) {
             effects.push(Effect::CallOff(id));
             effects.push(Effect::Reply(watchers, Answer::Refused(Refusal::Timeout)));
         }
         effects
+    }
+
+    fn put_in_line(&mut self, id: &SessionId, place: Deadline, now: Now) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.place(place);
+        }
+        self.reschedule(id, now);
     }
 
     fn stop(&mut self) -> Vec<Effect> {

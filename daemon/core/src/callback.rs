@@ -53,9 +53,9 @@ impl Expected {
     /// Judges the query of a redirect; `None` when it is not for this sign-in and has no effect.
     ///
     /// `params` are decoded. A parameter that comes twice is as good as none (RFC 6749, 3.1).
-    pub fn judge(&self, params: &[(String, String)]) -> Option<Callback> {
+    pub fn judge<'a>(&self, params: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Option<Callback> {
         let one = |name: &str| {
-            let mut found = params.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+            let mut found = params.clone().filter(|(key, _)| *key == name).map(|(_, value)| value);
             let first = found.next();
             if found.next().is_some() { None } else { first }
         };
@@ -101,7 +101,7 @@ mod tests {
     fn judge(iss_required: bool, params: &[(&str, &str)]) -> Option<Callback> {
         let issuer = Issuer::Named("https://i.example/oidc".into());
         let expected = Expected { state: "right".into(), issuer, iss_required };
-        expected.judge(&params.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>())
+        expected.judge(params.iter().copied())
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
         let expected = Expected { state: "right".into(), issuer, iss_required: false };
         let with = |iss: &str| {
             let params = [("code", "c"), ("state", "right"), ("iss", iss)];
-            expected.judge(&params.map(|(key, value)| (key.to_owned(), value.to_owned())))
+            expected.judge(params.into_iter())
         };
         assert!(matches!(with("https://login.example/0a1b/v2.0"), Some(Callback::Code(_))));
         for other in

@@ -13,9 +13,11 @@
 pub mod agent;
 pub mod azure;
 pub mod callback;
+pub mod consent;
 pub mod discovery;
 pub mod host;
 pub mod login;
+pub mod redirect;
 pub mod refusal;
 pub mod schedule;
 pub mod session;

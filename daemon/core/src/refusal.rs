@@ -34,6 +34,20 @@ pub enum Refusal {
         /// What the issuer said, if it was the issuer.
         said: Option<OAuthError>,
     },
+    /// Only a sign-in of the web app's user helps.
+    ConsentRequired {
+        /// In words.
+        why: String,
+        /// What the issuer said, if it was the issuer.
+        said: Option<OAuthError>,
+    },
+    /// It is not theirs to have.
+    Denied {
+        /// In words.
+        why: String,
+        /// What they can do.
+        hint: &'static str,
+    },
     /// Nobody knows it.
     Unknown {
         /// What is not known, in words.

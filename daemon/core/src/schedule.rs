@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{time::Deadline, words::Lease};
+use crate::{
+    time::{Deadline, Now},
+    words::Lease,
+};
 
 /// How long a renewal may take before it counts as failed. Longer than the deadline of the exchange
 /// itself (20 s), so that two posts of one refresh token never overlap.
@@ -49,6 +52,29 @@ pub fn pause_as_asked(retry_after: Duration, otherwise: Duration) -> Duration {
     retry_after.min(LONGEST_RETRY_AFTER).max(otherwise)
 }
 
+/// So many renewals that nobody waits for may begin at once …
+const AT_ONCE: u32 = 16;
+
+/// … and then one in this time: ten thousand sessions take three minutes and a half.
+const EVERY: Duration = Duration::from_millis(20);
+
+/// A line for renewals that nobody waits for, so that an issuer does not see all of them at once when many
+/// are due: after a start, or when a machine wakes up.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Line {
+    /// When the next may begin without having to wait, on the steady clock.
+    next: Duration,
+}
+
+impl Line {
+    /// Takes a place in the line: `None` may begin now, anybody else then.
+    pub fn take(&mut self, now: Now) -> Option<Deadline> {
+        let place = self.next.max(now.steady.saturating_sub(EVERY * AT_ONCE));
+        self.next = place + EVERY;
+        (place > now.steady).then(|| now.after(place - now.steady))
+    }
+}
+
 /// A small generator inside each session: reproducible in a simulation, seeded by the daemon.
 #[derive(Debug, Clone, Copy)]
 pub struct Spread(u64);
@@ -72,7 +98,6 @@ impl Spread {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Now;
 
     const START: Now = Now { steady: Duration::ZERO, wall: Duration::ZERO };
 
@@ -88,6 +113,19 @@ mod tests {
             expires: START.after(lifetime),
         };
         refresh_at(&lease, spread).wall()
+    }
+
+    #[test]
+    fn many_that_are_due_at_once_begin_one_after_the_other() {
+        let now = Now { steady: Duration::from_secs(100), wall: Duration::from_secs(100) };
+        let mut line = Line::default();
+        let places: Vec<_> = (0..10_000).map(|_| line.take(now).map(|at| at.left(now))).collect();
+        assert_eq!(places.iter().filter(|place| place.is_none()).count(), 17);
+        assert_eq!(places[17], Some(EVERY));
+        let last = places[9_999].unwrap();
+        assert!(last < Duration::from_secs(210), "{last:?}");
+        let much_later = Now { steady: Duration::from_secs(400), ..now };
+        assert!(line.take(much_later).is_none());
     }
 
     #[test]

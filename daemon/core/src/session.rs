@@ -16,8 +16,12 @@ use crate::{
 mod about;
 #[cfg(test)]
 mod tests;
+mod told;
 
-pub use self::about::{About, place};
+pub use self::{
+    about::{About, place},
+    told::{Doing, Notice},
+};
 
 /// One signed-in identity at one host.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub struct Session {
     waiters: Vec<Waiter>,
     spread: Spread,
     attempts: u64,
+    /// Whether the renewal that is due has its place in the line.
+    placed: bool,
 }
 
 #[derive(Debug)]
@@ -96,34 +102,6 @@ pub enum Want {
     Tell(Notice),
 }
 
-/// What may interest somebody who did not ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Notice {
-    /// There is a new lease.
-    Refreshed,
-    /// Somebody signed in.
-    Added,
-    /// Somebody signed out.
-    Removed,
-    /// Only a sign-in helps.
-    LoginRequired,
-    /// A renewal failed and will be tried again.
-    Retrying,
-}
-
-/// How a session is doing, for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Doing {
-    /// All is well.
-    Active,
-    /// A new lease is being fetched.
-    Refreshing,
-    /// The last renewal failed.
-    Retrying,
-    /// Only a sign-in helps.
-    LoginRequired,
-}
-
 impl Session {
     /// A session that has just been signed in to; `number` tells it from any other there ever was.
     pub fn new(about: About, renewable: Renewable, lease: Arc<Lease>, spread: Spread, number: u64) -> Self {
@@ -164,7 +142,16 @@ impl Session {
             Renewable::ByRefreshToken | Renewable::ByCredentials => Renewal::Fresh { due: overdue },
             Renewable::Never => Renewal::Ending,
         };
-        Self { about, lease: None, renewable, renewal, waiters: Vec::new(), spread, attempts: number << 32 }
+        Self {
+            about,
+            lease: None,
+            renewable,
+            renewal,
+            waiters: Vec::new(),
+            spread,
+            attempts: number << 32,
+            placed: false,
+        }
     }
 
     /// What does not change.
@@ -175,6 +162,11 @@ impl Session {
     /// The lease that readers may have.
     pub fn lease(&self) -> Option<&Arc<Lease>> {
         self.lease.as_ref()
+    }
+
+    /// How it comes by its next lease.
+    pub fn renewable(&self) -> Renewable {
+        self.renewable
     }
 
     /// How it is doing.
@@ -319,6 +311,26 @@ impl Session {
         wants
     }
 
+    /// Whether a renewal is due that nobody waits for, and that has no place in the line yet.
+    pub fn wants_place(&self, now: Now) -> bool {
+        let due = match &self.renewal {
+            Renewal::Fresh { due } => due.is_over(now),
+            Renewal::Retrying { until, .. } => until.is_over(now),
+            Renewal::Renewing { .. } | Renewal::Ending | Renewal::Ended { .. } => false,
+        };
+        due && !self.placed && self.waiters.is_empty()
+    }
+
+    /// Its renewal begins then, unless somebody asks before.
+    pub fn place(&mut self, at: Deadline) {
+        match &mut self.renewal {
+            Renewal::Fresh { due: when } | Renewal::Retrying { until: when, .. } => {
+                (*when, self.placed) = (at, true);
+            }
+            Renewal::Renewing { .. } | Renewal::Ending | Renewal::Ended { .. } => {}
+        }
+    }
+
     /// When [`wake`](Self::wake) has something to do.
     pub fn wake_at(&self, now: Now) -> Option<Deadline> {
         let own = match &self.renewal {
@@ -341,6 +353,7 @@ impl Session {
 
     fn begin(&mut self, failures: u32, now: Now) -> Want {
         self.attempts += 1;
+        self.placed = false;
         let attempt = Attempt(self.attempts);
         // Were it to come early, the next renewal would overlap this one.
         let give_up = now.steadily_after(schedule::RENEWAL_GIVE_UP);
@@ -349,6 +362,7 @@ impl Session {
     }
 
     fn keep(&mut self, lease: Arc<Lease>) {
+        self.placed = false;
         self.renewal = match self.renewable {
             Renewable::ByRefreshToken | Renewable::ByCredentials => {
                 Renewal::Fresh { due: schedule::refresh_at(&lease, self.spread.draw()) }
@@ -452,14 +466,16 @@ impl Session {
     }
 
     fn login_required(&self) -> Refusal {
-        let at = place(&self.about.host, &self.about.label);
-        match &self.renewal {
-            Renewal::Ended { why, said } => {
-                Refusal::LoginRequired { at, why: why.clone(), said: said.clone() }
-            }
+        let (why, said) = match &self.renewal {
+            Renewal::Ended { why, said } => (why.clone(), said.clone()),
             Renewal::Fresh { .. } | Renewal::Renewing { .. } | Renewal::Retrying { .. } | Renewal::Ending => {
-                Refusal::LoginRequired { at, why: "the issuer gave no refresh token".to_owned(), said: None }
+                ("the issuer gave no refresh token".to_owned(), None)
             }
+        };
+        if self.about.id.is_web() {
+            Refusal::ConsentRequired { why, said }
+        } else {
+            Refusal::LoginRequired { at: place(&self.about.host, &self.about.label), why, said }
         }
     }
 }

@@ -9,6 +9,10 @@ use crate::{
     time::{Deadline, Now},
 };
 
+/// Between a host and the key of a web app's user. A host's id has no `#`, and a label no `~`; all labels
+/// come before it.
+const WEB: &str = "#~";
+
 /// Names a session: the host's id, and `#label` behind it when there is a label.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(Arc<str>);
@@ -20,6 +24,22 @@ impl SessionId {
             "" => Self(host.id().into()),
             label => Self([&host.id(), "#", label].concat().into()),
         }
+    }
+
+    /// The id of the session of a web app's user at `host`; `key` tells it from all others. No label looks
+    /// like it.
+    pub fn web(host: &Host, key: &str) -> Self {
+        Self([&host.id(), WEB, key].concat().into())
+    }
+
+    /// The key of a web app's user, if it is one.
+    pub fn web_key(&self) -> Option<&str> {
+        self.0.rsplit_once(WEB).map(|(_, key)| key)
+    }
+
+    /// Whether only a handle gives the tokens of this session.
+    pub fn is_web(&self) -> bool {
+        self.web_key().is_some()
     }
 
     /// As text, to look it up.
@@ -153,6 +173,16 @@ mod tests {
         assert_eq!(id("work").as_str(), "adb-1.azuredatabricks.net#work");
         assert_eq!(Label::parse("a#b"), Err(BadLabel));
         assert_eq!(Label::parse("a\nb"), Err(BadLabel));
+    }
+
+    #[test]
+    fn the_user_of_a_web_app_is_told_from_every_label() {
+        let host = Host::parse("adb-1.azuredatabricks.net", None).unwrap();
+        let id = SessionId::web(&host, "0123");
+        assert_eq!((id.as_str(), id.web_key()), ("adb-1.azuredatabricks.net#~0123", Some("0123")));
+        assert!(!SessionId::of(&host, &Label::parse("work").unwrap()).is_web());
+        assert!(!SessionId::named("https://i.example/~ada").is_web());
+        assert_eq!(Label::parse("~0123"), Err(BadLabel));
     }
 
     #[test]

@@ -7,6 +7,9 @@ use serde::{Deserialize, Deserializer};
 /// How old a token may be at most for those who ask for a new one, if the file does not say.
 const FORCE_REFRESH_WITHIN: Duration = Duration::from_secs(30);
 
+/// How long the session of a web app's user lasts unused, if the file does not say.
+const WEB_SESSION_IDLE: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// What stands in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -14,13 +17,20 @@ pub(crate) struct Settings {
     /// A token younger than this is new enough for `--force-refresh`.
     #[serde(deserialize_with = "duration")]
     pub(crate) force_refresh_within: Duration,
+    /// After so long without being used, the session of a web app's user ends.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) web_session_idle: Duration,
     /// Hosts by names of the person's own.
     pub(crate) profile: BTreeMap<String, ProfileText>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { force_refresh_within: FORCE_REFRESH_WITHIN, profile: BTreeMap::new() }
+        Self {
+            force_refresh_within: FORCE_REFRESH_WITHIN,
+            web_session_idle: WEB_SESSION_IDLE,
+            profile: BTreeMap::new(),
+        }
     }
 }
 

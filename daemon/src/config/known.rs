@@ -149,7 +149,9 @@ impl Known {
     pub(crate) fn plainly(&self, ask: &TokenGet) -> Option<SessionId> {
         let label = ask.label.as_deref().map(Label::parse).transpose().ok()?;
         match (&ask.session, &ask.profile, &ask.host) {
-            (Some(id), _, _) => Some(SessionId::named(id)).filter(|id| !self.others.contains(id)),
+            (Some(id), _, _) => {
+                Some(SessionId::named(id)).filter(|id| !self.others.contains(id) && !id.is_web())
+            }
             (None, None, Some(typed)) => {
                 let host = Host::parse(typed, ask.account_id.as_deref()).ok()?;
                 let id = SessionId::of(&host, &label.unwrap_or_default());

@@ -242,7 +242,9 @@ impl Site {
     async fn came_back(&self, query: &str) -> Response<Full<Bytes>> {
         let params: Vec<(String, String)> =
             url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let Some(callback) = self.expected.judge(&params) else {
+        let Some(callback) =
+            self.expected.judge(params.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+        else {
             return page(&Page::NotFound);
         };
         let Some(returned) = self.returned.lock().unwrap_or_else(PoisonError::into_inner).take() else {

@@ -9,7 +9,6 @@ use serde_json::value::RawValue;
 use sso_agent_proto::{
     method::Call,
     rpc::{Code, RpcError},
-    session::Target,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -100,17 +99,20 @@ impl Api {
                 | Call::SessionShow(_)
                 | Call::SessionLogout(_)
                 | Call::ProfileList
-                | Call::MetadataUrl(_)),
+                | Call::MetadataUrl(_)
+                | Call::ConsentStart(_)
+                | Call::ConsentFinish(_)
+                | Call::ConsentEnd(_)
+                | Call::App(_)),
             ) => said(ask::ask(&self.service, call).await),
         }
     }
 
     async fn metrics(&self) -> Response<Body> {
-        let sessions = match self.service.list(Target::default()).await {
-            Ok(sessions) => sessions.sessions,
+        let states = match self.service.states().await {
+            Ok(states) => states,
             Err(error) => return answer::refused(error),
         };
-        let states: Vec<_> = sessions.iter().map(|session| session.state).collect();
         let text = self.service.handle.tally().text(self.service.about.started.wall.as_secs(), &states);
         let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         answer::of(StatusCode::OK, kind, Body::Whole(Some(text.into())))
@@ -143,7 +145,7 @@ fn not_allowed(allowed: &'static str) -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
-    use sso_agent_proto::method::NAMES;
+    use sso_agent_proto::method::names;
 
     use super::*;
 
@@ -152,14 +154,14 @@ mod tests {
         let api: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
         assert_eq!(api["openapi"], "3.1.0");
         let paths = api["paths"].as_object().unwrap();
-        for name in NAMES {
+        for name in names() {
             let operation = &paths[&format!("{METHODS}{name}")]["post"];
-            assert_eq!(operation["operationId"], *name, "{name}");
+            assert_eq!(operation["operationId"], name, "{name}");
             assert!(operation["responses"]["200"].is_object(), "{name}");
         }
-        let methods =
+        let described =
             paths.keys().filter_map(|path| path.strip_prefix(METHODS)).filter(|name| *name != "events");
-        assert_eq!(methods.count(), NAMES.len());
+        assert_eq!(described.count(), names().count());
     }
 
     #[test]

@@ -230,7 +230,11 @@ fn begin(
         | Call::MetadataUrl(_)
         | Call::SessionList(_)
         | Call::SessionShow(_)
-        | Call::SessionLogout(_) => {
+        | Call::SessionLogout(_)
+        | Call::ConsentStart(_)
+        | Call::ConsentFinish(_)
+        | Call::ConsentEnd(_)
+        | Call::App(_) => {
             answering.spawn(async move {
                 let token = matches!(call, Call::TokenGet(_));
                 let reply = service.answer(&id, call).await;

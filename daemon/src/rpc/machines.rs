@@ -78,6 +78,8 @@ impl Machines {
             Refusal::Unavailable { retry_after, .. } => (*retry_after).min(NO_COUNTS),
             Refusal::Rejected(_) | Refusal::LoginRequired { .. } | Refusal::Unsupported { .. } => NO_COUNTS,
             Refusal::Timeout
+            | Refusal::ConsentRequired { .. }
+            | Refusal::Denied { .. }
             | Refusal::Cancelled { .. }
             | Refusal::StoreFailed { .. }
             | Refusal::Unknown { .. }

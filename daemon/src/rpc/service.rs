@@ -25,12 +25,17 @@ use tokio::sync::broadcast;
 
 use super::{machines::Machines, translate};
 use crate::{
+    account::Apps,
     clock,
     config::{self, Config, Known, Meant, Reading},
     handle::{Handle, LoginWatch, Message},
     http::metadata::{self, Metadata},
     signin::Takeover,
+    web::Web,
 };
+
+/// As many sessions as surely fit into one line.
+const MOST_LISTED: usize = 1000;
 
 /// A reply, wiped when it has been sent: it may hold a token.
 pub(crate) type Line = Wiped;
@@ -46,16 +51,25 @@ pub(crate) struct About {
 /// See the module.
 pub(crate) struct Service {
     pub(crate) handle: Handle,
-    pub(super) config: Arc<Config>,
+    pub(crate) config: Arc<Config>,
     pub(super) machines: Machines,
+    pub(crate) apps: Arc<Apps>,
+    pub(crate) web: Arc<Web>,
     pub(crate) metadata: Arc<Metadata>,
     pub(crate) about: About,
 }
 
 impl Service {
     /// All that methods need.
-    pub(crate) fn new(handle: Handle, config: Arc<Config>, metadata: Arc<Metadata>, about: About) -> Self {
-        Self { handle, config, machines: Machines::default(), metadata, about }
+    pub(crate) fn new(
+        handle: Handle,
+        config: Arc<Config>,
+        metadata: Arc<Metadata>,
+        apps: Arc<Apps>,
+        web: Arc<Web>,
+        about: About,
+    ) -> Self {
+        Self { handle, config, machines: Machines::default(), apps, web, metadata, about }
     }
 
     /// Answers everything that ends with one reply and needs no progress.
@@ -67,7 +81,7 @@ impl Service {
                 self.handle.send(Message::Stop);
                 Ok(line(id, &Done {}))
             }
-            Call::SessionList(target) => Ok(line(id, &self.list(target).await?)),
+            Call::SessionList(list) => Ok(line(id, &self.list(&list).await?)),
             Call::SessionShow(target) => Ok(line(id, &self.show(&target).await?)),
             Call::SessionLogout(target) => {
                 let mut meant = self.session_meant(&target).await?;
@@ -84,6 +98,10 @@ impl Service {
             Call::AgentReload => Ok(line(id, &self.reload().await?)),
             Call::ProfileList => Ok(line(id, &self.profiles().await?)),
             Call::SessionImport(import) => Ok(line(id, &self.import(import).await?)),
+            Call::ConsentStart(start) => Ok(line(id, &self.consent_start(start).await?)),
+            Call::ConsentFinish(finish) => Ok(line(id, &self.consent_finish(finish).await?)),
+            Call::ConsentEnd(end) => Ok(line(id, &self.consent_end(&end).await?)),
+            Call::App(call) => self.app(id, call).await,
             Call::MetadataUrl(wish) => Ok(line(id, &metadata::answer(self, wish).await?)),
             Call::SessionLogin(_) | Call::EventsSubscribe(_) => {
                 Err(RpcError::new(Code::Internal, "this method is answered elsewhere"))
@@ -115,6 +133,8 @@ impl Service {
     /// The session that a request means; one that is none has no other business than handing out its token.
     async fn session_meant(&self, wanted: &session::Target) -> Result<Target, RpcError> {
         match self.meant(wanted).await?.1 {
+            // To see it or to end it takes no handle.
+            Meant::Session(Target::Session(id)) if id.is_web() => Ok(Target::Web(id)),
             Meant::Session(target) | Meant::Machine(target, _) => Ok(target),
             Meant::Token { session, .. } => Ok(Target::Session(session)),
         }
@@ -180,27 +200,54 @@ impl Service {
     }
 
     async fn info(&self) -> Result<Info, RpcError> {
-        let sessions = self.handle.look(|agent, _| agent.sessions().len()).await.ok_or_else(stopped)?;
+        let all = self.handle.look(|agent, _| agent.sessions().len()).await.ok_or_else(stopped)?;
+        let web_sessions = self.web.handles.count();
         Ok(Info {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: PROTOCOL,
             pid: std::process::id(),
             started_at: clock::timestamp(self.about.started.wall),
-            sessions,
+            sessions: all.saturating_sub(web_sessions),
+            web_sessions,
             locked: false,
-            methods: method::NAMES.iter().map(|name| (*name).to_owned()).collect(),
+            methods: method::names().map(str::to_owned).collect(),
             key: self.about.key,
             unreadable: self.about.unreadable.clone(),
         })
     }
 
-    pub(crate) async fn list(&self, target: session::Target) -> Result<Sessions, RpcError> {
-        if target != session::Target::default() {
-            return Ok(Sessions { sessions: vec![self.show(&target).await?] });
+    /// All sessions of this kind, or the one that is meant; in parts.
+    pub(crate) async fn list(&self, list: &session::List) -> Result<Sessions, RpcError> {
+        let target = list.target();
+        if !list.web && target != session::Target::default() {
+            return Ok(Sessions { sessions: vec![self.show(&target).await?], next: None });
         }
-        let list =
-            |agent: &Agent, now| agent.sessions().map(|session| translate::session(session, now)).collect();
-        Ok(Sessions { sessions: self.handle.look(list).await.ok_or_else(stopped)? })
+        let host = match list.host.as_deref().filter(|_| list.web) {
+            Some(typed) => Some(translate::host(typed, list.account_id.as_deref())?),
+            None => None,
+        };
+        let limit = list.limit.unwrap_or(MOST_LISTED).clamp(1, MOST_LISTED);
+        let (web, terms) = (list.web, self.web_terms());
+        let after = list.after.as_deref().map(SessionId::named);
+        let part = move |agent: &Agent, now| {
+            let mut behind = agent
+                .sessions_after(after.as_ref())
+                .filter(|session| session.about().id.is_web() == web)
+                .filter(|session| host.as_ref().is_none_or(|host| session.about().host == *host))
+                .map(|session| terms.shown(session, now));
+            let sessions: Vec<Session> = behind.by_ref().take(limit).collect();
+            let more = behind.next().is_some();
+            let next = sessions.last().filter(|_| more).map(|session| session.id.clone());
+            Sessions { sessions, next }
+        };
+        self.handle.look(part).await.ok_or_else(stopped)
+    }
+
+    /// How each session is doing.
+    pub(crate) async fn states(&self) -> Result<Vec<State>, RpcError> {
+        let look =
+            |agent: &Agent, now| agent.sessions().map(|session| translate::state(session, now)).collect();
+        self.handle.look(look).await.ok_or_else(stopped)
     }
 
     pub(crate) async fn show(&self, target: &session::Target) -> Result<Session, RpcError> {
@@ -208,9 +255,10 @@ impl Service {
             return Ok(token_session(&session, &host));
         }
         let target = self.session_meant(target).await?;
+        let terms = self.web_terms();
         let shown = self.handle.look(move |agent, now| {
             let found = agent.find(&target)?;
-            Ok(agent.session(&found).map(|session| translate::session(session, now)))
+            Ok(agent.session(&found).map(|session| terms.shown(session, now)))
         });
         match shown.await.ok_or_else(stopped)? {
             Ok(Some(session)) => Ok(session),
@@ -252,6 +300,8 @@ fn token_session(id: &SessionId, host: &Host) -> Session {
         expires_at: None,
         next_refresh_at: None,
         last_error: None,
+        refreshable: false,
+        web: None,
     }
 }
 
@@ -261,7 +311,7 @@ pub(crate) fn line<R: Serialize>(id: &Id, result: &R) -> Line {
 }
 
 /// What is said while the agent goes away.
-pub(super) fn stopped() -> RpcError {
+pub(crate) fn stopped() -> RpcError {
     Fault::new(Kind::IssuerUnavailable, "the agent is stopping", "try again in a moment").into()
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use sso_agent_core::{
     agent::{Agent, Answer, Target},
@@ -57,8 +57,14 @@ impl Service {
             return None;
         }
         let known = self.config.known();
-        let session = known.plainly(ask)?;
         let now = clock::now();
+        let session = match &ask.handle {
+            Some(handle) if !ask.names_a_place() => {
+                self.web.handles.find(handle, known.settings.web_session_idle, now)?
+            }
+            Some(_) => return None,
+            None => known.plainly(ask)?,
+        };
         let need = translate::need(ask, known.settings.force_refresh_within);
         let offered = self.handle.snapshot().get(&session, &need, now)?;
         Some(token_line(id, &session, &offered, now))
@@ -66,7 +72,10 @@ impl Service {
 
     /// Answers `token.get`, however long it takes.
     pub(super) async fn token(&self, id: &Id, ask: &TokenGet) -> Result<Line, RpcError> {
-        let (known, meant) = self.meant(&ask.target()).await?;
+        let (known, meant) = match &ask.handle {
+            Some(handle) => (self.config.known(), self.meant_by(handle, ask)?),
+            None => self.meant(&ask.target()).await?,
+        };
         let need = translate::need(ask, known.settings.force_refresh_within);
         let answer = self.token_meant(&known, meant, ask, need).await?;
         let now = clock::now();
@@ -74,6 +83,21 @@ impl Service {
             Answer::Token(session, lease) => Ok(token_line(id, &session, &Offered::from(lease), now)),
             Answer::Refused(refusal) => Err(translate::fault(&refusal).into()),
             Answer::SignedIn(_) => Err(RpcError::new(Code::Internal, "asked for a token, told of a sign-in")),
+        }
+    }
+
+    fn meant_by(&self, handle: &SecretString, ask: &TokenGet) -> Result<Meant, RpcError> {
+        if ask.names_a_place() {
+            let why = "a handle names its session: leave host, profile, session, label and account_id out";
+            return Err(RpcError::new(Code::InvalidParams, why));
+        }
+        match self.web_session(handle) {
+            Some(session) => Ok(Meant::Session(Target::Web(session))),
+            None => Err(translate::fault(&Refusal::ConsentRequired {
+                why: "no session has this handle: it has ended, or there never was one".to_owned(),
+                said: None,
+            })
+            .into()),
         }
     }
 
@@ -123,15 +147,20 @@ impl Service {
             Ok(found) => found,
             Err(refusal) => return Ok(Answer::Refused(refusal)),
         };
+        let web = session.is_web();
+        let all = if web { Target::Web(session.clone()) } else { Target::Session(session.clone()) };
         Ok(match scopes::compare(&ask.scopes, &granted) {
-            Wish::All => self.handle.token(Target::Session(session), need, wait).await,
-            Wish::Fewer(scopes) => {
-                let answer = self.handle.narrow(session, scopes, need, wait).await;
-                if let Answer::Refused(Refusal::LoginRequired { why, said, .. }) = &answer {
-                    return Err(without_scopes(why, said.as_ref()));
+            Wish::All => self.handle.token(all, need, wait).await,
+            Wish::Fewer(scopes) => match self.handle.narrow(session, scopes, need, wait).await {
+                Answer::Refused(Refusal::LoginRequired { why, said, .. }) if web => {
+                    Answer::Refused(Refusal::ConsentRequired { why, said })
                 }
-                answer
-            }
+                Answer::Refused(Refusal::LoginRequired { why, said, .. }) => {
+                    return Err(without_scopes(&why, said.as_ref()));
+                }
+                answer @ (Answer::Refused(_) | Answer::Token(..) | Answer::SignedIn(_)) => answer,
+            },
+            Wish::Missing(scope) if web => return Err(not_consented_to(&scope)),
             Wish::Missing(scope) => return Err(not_granted(&scope)),
         })
     }
@@ -139,6 +168,11 @@ impl Service {
 
 fn not_granted(scope: &str) -> RpcError {
     without_scopes(&format!("the session does not have the scope {scope:.80?}"), None)
+}
+
+fn not_consented_to(scope: &str) -> RpcError {
+    let why = format!("the user did not agree to the scope {scope:.80?}");
+    translate::fault(&Refusal::ConsentRequired { why, said: None }).into()
 }
 
 /// A sign-in may bring what the session has not; another label keeps the session as it is.

@@ -8,7 +8,7 @@ use sso_agent_core::{
     refusal::{OAuthError, Refusal},
     session::{Doing, Session},
     time::Now,
-    words::{Label, Need, SessionId},
+    words::{Label, Need, Renewable, SessionId},
 };
 use sso_agent_proto::{
     DEFAULT_MIN_VALID_S, DEFAULT_WAIT_S,
@@ -62,15 +62,22 @@ pub(crate) fn session(session: &Session, now: Now) -> wire::Session {
         client_id: about.client_id.clone(),
         user: about.user.clone(),
         scopes: about.scopes.clone(),
-        state: match session.doing(now) {
-            Doing::Active => wire::State::Active,
-            Doing::Refreshing => wire::State::Refreshing,
-            Doing::Retrying => wire::State::Retrying,
-            Doing::LoginRequired => wire::State::LoginRequired,
-        },
+        state: state(session, now),
         expires_at: session.lease().map(|lease| clock::timestamp(lease.expires.wall())),
         next_refresh_at: session.next_renewal().map(|at| clock::timestamp(now.wall + at.left(now))),
         last_error: session.last_error(),
+        refreshable: session.renewable() != Renewable::Never,
+        web: None,
+    }
+}
+
+/// Tells its state alone.
+pub(crate) fn state(session: &Session, now: Now) -> wire::State {
+    match session.doing(now) {
+        Doing::Active => wire::State::Active,
+        Doing::Refreshing => wire::State::Refreshing,
+        Doing::Retrying => wire::State::Retrying,
+        Doing::LoginRequired => wire::State::LoginRequired,
     }
 }
 
@@ -85,6 +92,11 @@ pub(crate) fn fault(refusal: &Refusal) -> Fault {
             let hint = format!("sign in: sso login {place}");
             said_by(Fault::new(Kind::LoginRequired, message, hint), said.as_ref())
         }
+        Refusal::ConsentRequired { why, said } => {
+            let hint = "send the user to sign in again: consent.start";
+            said_by(Fault::new(Kind::LoginRequired, why, hint), said.as_ref())
+        }
+        Refusal::Denied { why, hint } => Fault::new(Kind::Denied, why, *hint),
         Refusal::Unknown { what } => {
             Fault::new(Kind::UnknownHost, what, "`sso status` shows who is signed in where")
         }
@@ -178,6 +190,8 @@ mod tests {
         let refusals = [
             Refusal::LoginRequired { at, why: "x".into(), said: Some(said.clone()) },
             Refusal::Unknown { what: "x".into() },
+            Refusal::ConsentRequired { why: "x".into(), said: None },
+            Refusal::Denied { why: "x".into(), hint: "y" },
             Refusal::Ambiguous { sessions: vec![], profiles: vec![] },
             Refusal::Ambiguous { sessions: vec![], profiles: vec!["a".into(), "b".into()] },
             Refusal::Unavailable { why: "x".into(), retry_after: Duration::ZERO },
@@ -193,7 +207,7 @@ mod tests {
         }
         assert_eq!(fault(&refusals[0]).data.hint, "sign in: sso login a.example --as work");
         assert_eq!(fault(&refusals[0]).data.oauth_error.as_deref(), Some("invalid_grant"));
-        assert_eq!(fault(&refusals[3]).message, "more than one profile fits: a, b");
-        assert_eq!(fault(&refusals[4]).data.retry_after_s, Some(1));
+        assert_eq!(fault(&refusals[5]).message, "more than one profile fits: a, b");
+        assert_eq!(fault(&refusals[6]).data.retry_after_s, Some(1));
     }
 }

@@ -15,7 +15,7 @@ use sso_agent_core::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Chosen, Exchanged, Links, TRY_AGAIN, bank, granted,
+    Chosen, Exchanged, Links, TRY_AGAIN, bank, granted, record,
     server::{Server, find},
 };
 use crate::{
@@ -53,8 +53,8 @@ pub(super) async fn sign_in(
         Err(refusal) => Err(refusal),
     };
     let page = match exchanged {
-        Ok(exchanged) => match bank(plan, spender, chosen, exchanged, report).await {
-            Ok(user) => Page::SignedIn { host: plan.host.url().to_owned(), user },
+        Ok(exchanged) => match bank(spender, record(plan, &chosen), exchanged, report).await {
+            Ok(banked) => Page::SignedIn { host: plan.host.url().to_owned(), user: banked.about.user },
             Err(refusal) => failed(plan, &refusal),
         },
         Err(refusal) => {

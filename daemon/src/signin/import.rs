@@ -4,13 +4,12 @@
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use sso_agent_core::{agent::SignedIn, login::Plan, refusal::Refusal, session::About};
+use sso_agent_core::{agent::SignedIn, login::Plan, refusal::Refusal};
 
 use super::{Chosen, about, record, renewable, server::find};
 use crate::{
-    clock, issuer,
     spender::{Spender, Taken},
-    store::Renewal,
+    store::{Record, Renewal},
 };
 
 /// What is taken over.
@@ -43,14 +42,12 @@ pub(crate) async fn take_over(
         redirect_uri: None,
         made_from: None,
     };
-    let about = about(&plan, &chosen, chosen.scopes.clone());
-    let new = record(&about, &chosen, Some(refresh_token), None, clock::now());
-    spender.take_over(new, |taken| report(taken.map(|taken| signed_in(about, taken)))).await;
+    let new = Record { refresh_token: Some(refresh_token), ..record(&plan, &chosen) };
+    spender.take_over(new, |taken| report(taken.and_then(signed_in))).await;
 }
 
-fn signed_in(about: About, taken: Taken) -> Box<SignedIn> {
-    let Taken { record, lease, grant } = taken;
-    let renewable = renewable(&record.renewal, record.refresh_token.is_some());
-    let about = About { user: issuer::told(&grant), scopes: lease.scopes.clone(), ..about };
-    Box::new(SignedIn { about, renewable, lease: Arc::new(lease) })
+fn signed_in(taken: Taken) -> Result<Box<SignedIn>, Refusal> {
+    let Taken { record, lease } = taken;
+    let about = about(&record).map_err(|why| Refusal::StoreFailed { why })?;
+    Ok(Box::new(SignedIn { about, renewable: renewable(&record), lease: Arc::new(lease) }))
 }

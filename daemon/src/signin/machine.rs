@@ -8,7 +8,7 @@ use sso_agent_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Chosen, Exchanged, TRY_AGAIN, bank, granted, server::find};
+use super::{Chosen, Exchanged, TRY_AGAIN, bank, granted, record, server::find};
 use crate::{
     clock,
     issuer::{Client, Http},
@@ -36,7 +36,7 @@ pub(super) async fn sign_in(
     match exchange(spender.http(), &chosen).await {
         Ok(exchanged) => {
             // Nobody looks at a page; whoever waits hears it by `report`.
-            let _ = bank(plan, spender, chosen, exchanged, report).await;
+            let _ = bank(spender, record(plan, &chosen), exchanged, report).await;
         }
         Err(refusal) => report(Err(refusal)),
     }

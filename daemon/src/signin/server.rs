@@ -15,19 +15,19 @@ use crate::issuer::{
 };
 
 /// See the module.
-pub(super) struct Server {
-    pub(super) metadata: Metadata,
+pub(crate) struct Server {
+    pub(crate) metadata: Metadata,
     /// Who its redirects have to be from.
-    pub(super) issuer: Issuer,
-    pub(super) manner: Manner,
+    pub(crate) issuer: Issuer,
+    pub(crate) manner: Manner,
     /// Whom a token must be for that is exchanged there.
-    pub(super) audience: Option<String>,
+    pub(crate) audience: Option<String>,
     /// What a token of Entra's first version is for.
-    pub(super) resource: Option<&'static str>,
+    pub(crate) resource: Option<&'static str>,
 }
 
 /// Finds the server that the plan means.
-pub(super) async fn find(plan: &Plan, http: &Http) -> Result<Server, Refusal> {
+pub(crate) async fn find(plan: &Plan, http: &Http) -> Result<Server, Refusal> {
     let said = &plan.server;
     let via = match &said.entra {
         None => Via::Host,
@@ -75,7 +75,7 @@ fn named(name: &str) -> Result<&'static Provider, Refusal> {
 
 impl Server {
     /// The client that a person signs in with.
-    pub(super) fn client(&self, plan: &Plan) -> Result<Client, Refusal> {
+    pub(crate) fn client(&self, plan: &Plan) -> Result<Client, Refusal> {
         let Manner { client_id, needs_secret, title, register, .. } = &self.manner;
         let Some(id) = client_id.clone() else {
             let why = format!(
@@ -94,7 +94,7 @@ impl Server {
     }
 
     /// What a program asks for.
-    pub(super) fn machine_scopes(&self, plan: &Plan) -> Vec<String> {
+    pub(crate) fn machine_scopes(&self, plan: &Plan) -> Vec<String> {
         if self.resource.is_some() {
             return plan.scopes.clone();
         }

@@ -96,12 +96,12 @@ fn token_in(path: &Path) -> io::Result<SecretString> {
 }
 
 /// The client that a session signed in as.
-pub(super) fn client_of(record: &Record) -> Client {
+pub(crate) fn client_of(record: &Record) -> Client {
     Client { id: record.client_id.clone(), secret: record.client_secret.clone() }
 }
 
 /// The server that a session signed in at: what it said then, whatever it says now.
-pub(super) fn server_of(record: &Record) -> Metadata {
+pub(crate) fn server_of(record: &Record) -> Metadata {
     Metadata {
         issuer: record.issuer.clone(),
         authorization_endpoint: record.authorization_endpoint.clone(),

@@ -19,15 +19,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use self::{
-    crowd::Crowd,
-    means::{buy, client_of, server_of},
-    narrow::Narrow,
-    turns::Turns,
-};
+use self::{crowd::Crowd, means::buy, narrow::Narrow, turns::Turns};
 pub(crate) use self::{
     lease::{leased, passed_through, restored, stored},
-    means::{Without, show},
+    means::{Without, client_of, server_of, show},
     take::Taken,
 };
 use crate::{

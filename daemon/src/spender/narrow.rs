@@ -91,6 +91,8 @@ fn pause(refusal: &Refusal) -> Duration {
         Refusal::Unavailable { retry_after, .. } => (*retry_after).min(NO_COUNTS),
         Refusal::StoreFailed { .. } | Refusal::Timeout => TRY_AGAIN,
         Refusal::LoginRequired { .. }
+        | Refusal::ConsentRequired { .. }
+        | Refusal::Denied { .. }
         | Refusal::Unknown { .. }
         | Refusal::Ambiguous { .. }
         | Refusal::Rejected(_)

@@ -13,7 +13,7 @@ use sso_agent_core::{
 use super::{Spender, client_of, leased, server_of, stored};
 use crate::{
     clock,
-    issuer::{self, Grant, Outcome, Sent, Unreachable},
+    issuer::{self, Outcome, Sent, Unreachable},
     store::{Record, Slot},
 };
 
@@ -24,7 +24,6 @@ const TRY_AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
 pub(crate) struct Taken {
     pub(crate) record: Record,
     pub(crate) lease: Lease,
-    pub(crate) grant: Grant,
 }
 
 impl Spender {
@@ -70,7 +69,7 @@ impl Spender {
                 record.user = issuer::told(&grant);
                 let banked = self.bank(id, slot, record.clone(), true).await;
                 banked.map_err(|error| Refusal::StoreFailed { why: error.to_string() })?;
-                Ok(Taken { record, lease, grant })
+                Ok(Taken { record, lease })
             }
             Outcome::Rejected(said) | Outcome::Refused(said) => Err(Refusal::Rejected(said)),
             Outcome::Unreachable(Unreachable { why, retry_after, sent, salvaged }) => {

@@ -7,6 +7,8 @@ use secrecy::ExposeSecret as _;
 use sso_agent_core::words::Need;
 use sso_agent_proto::agent::Key;
 
+use zeroize::Zeroizing;
+
 use super::*;
 use crate::{
     issuer::testing::{Fake, json, reply},
@@ -58,6 +60,14 @@ impl Store for Full {
 
     fn remove(&self, id: &str) -> Result<(), StoreError> {
         self.records.remove(id)
+    }
+
+    fn seal(&self, what: &str, content: Zeroizing<Vec<u8>>) -> Result<Vec<u8>, StoreError> {
+        self.records.seal(what, content)
+    }
+
+    fn unseal(&self, what: &str, note: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        self.records.unseal(what, note)
     }
 
     fn key(&self) -> Key {

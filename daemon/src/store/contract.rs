@@ -2,6 +2,7 @@
 
 use sso_agent_proto::agent::Key;
 use tempfile::tempdir;
+use zeroize::Zeroizing;
 
 use super::{
     Memory, SealedFiles, Store,
@@ -39,6 +40,7 @@ fn keeps_the_contract(store: &dyn Store) {
     replaces_only_on_commit(store);
     has_room_for_several_at_once(store);
     forgets_what_is_removed(store);
+    seals_notes(store);
 }
 
 fn starts_empty(store: &dyn Store) {
@@ -87,4 +89,12 @@ fn ids(store: &dyn Store) -> Vec<String> {
     let mut ids: Vec<_> = loaded.records.into_iter().map(|record| record.id).collect();
     ids.sort();
     ids
+}
+
+fn seals_notes(store: &dyn Store) {
+    let note = store.seal("consent", Zeroizing::new(b"canary".to_vec())).unwrap();
+    assert!(!note.windows(6).any(|six| six == b"canary"));
+    assert_eq!(store.unseal("consent", &note).unwrap().as_slice(), b"canary");
+    assert!(store.unseal("app", &note).is_none());
+    assert!(store.unseal("consent", b"nonsense").is_none());
 }

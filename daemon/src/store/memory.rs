@@ -2,20 +2,28 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use sso_agent_proto::agent::Key;
+use zeroize::Zeroizing;
 
-use super::{Loaded, Record, Slot, Store, StoreError};
+use super::{
+    Loaded, Record, Slot, Store, StoreError, note,
+    seal::{SealingKey, Source, random_key},
+};
 
 /// Keeps records in memory alone.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Memory(Arc<Mutex<BTreeMap<String, Record>>>);
+#[derive(Clone, Default)]
+pub(crate) struct Memory {
+    records: Arc<Mutex<BTreeMap<String, Record>>>,
+    /// Of notes; made when the first is sealed.
+    key: Arc<OnceLock<SealingKey>>,
+}
 
 impl Memory {
     fn records(&self) -> MutexGuard<'_, BTreeMap<String, Record>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -35,6 +43,21 @@ impl Store for Memory {
     fn remove(&self, id: &str) -> Result<(), StoreError> {
         self.records().remove(id);
         Ok(())
+    }
+
+    fn seal(&self, what: &str, content: Zeroizing<Vec<u8>>) -> Result<Vec<u8>, StoreError> {
+        let no_key = |error: getrandom::Error| StoreError::NoKey { why: error.to_string() };
+        if self.key.get().is_none() {
+            let made = SealingKey::new(Source::File, random_key().map_err(no_key)?);
+            // Somebody else may have been first, which is as good.
+            let _ = self.key.set(made);
+        }
+        let Some(key) = self.key.get() else { return Err(StoreError::Broken) };
+        note::seal(key, what, content).map_err(no_key)
+    }
+
+    fn unseal(&self, what: &str, note: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        note::open(self.key.get()?, what, note)
     }
 
     fn key(&self) -> Key {

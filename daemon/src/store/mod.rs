@@ -13,18 +13,21 @@ mod keyring;
 mod keys;
 mod lock;
 mod memory;
+mod note;
 mod record;
 mod seal;
 mod sealed_file;
 
 use std::{io, path::PathBuf};
 
+use zeroize::Zeroizing;
+
 pub(crate) use self::{
     files::{private_dir, read as read_private, write as write_private},
     keyring::{Keyring, KeyringError, SystemKeyring},
     lock::{LockError, StoreLock},
     memory::Memory,
-    record::{Record, Renewal, StoredLease},
+    record::{Record, Renewal, StoredLease, WebUser},
     sealed_file::SealedFiles,
 };
 
@@ -50,6 +53,12 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Forgets a session, whether its record can be read or not; no error if there is none.
     fn remove(&self, id: &str) -> Result<(), StoreError>;
+
+    /// Seals a note, which is kept by somebody else; see the module `note`.
+    fn seal(&self, what: &str, content: Zeroizing<Vec<u8>>) -> Result<Vec<u8>, StoreError>;
+
+    /// Opens a note of ours; `None` for anything else.
+    fn unseal(&self, what: &str, note: &[u8]) -> Option<Zeroizing<Vec<u8>>>;
 
     /// What records are sealed with.
     fn key(&self) -> sso_agent_proto::agent::Key;

@@ -56,6 +56,17 @@ pub(crate) struct Record {
     pub(crate) redirect_uri: Option<String>,
     /// A digest of the settings that it was made from, if a program signed in by a profile.
     pub(crate) made_from: Option<String>,
+    /// Of a web app's user.
+    pub(crate) web: Option<WebUser>,
+}
+
+/// What belongs to the session of a web app's user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WebUser {
+    /// SHA-256 of the handle, in hexadecimal digits. The handle itself is kept by nobody but the app.
+    pub(crate) handle: String,
+    /// The name of the app, if the agent keeps its client.
+    pub(crate) app: Option<String>,
 }
 
 /// What buys the next access token of a session.
@@ -89,7 +100,7 @@ pub(crate) struct StoredLease {
 
 /// Why JSON is not a record; says nothing of what the JSON holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NotARecord {
+pub(crate) enum NotARecord {
     #[error("it was written by a newer version of this program (records of version {0})")]
     Newer(u32),
     #[error("what is in it is not a session")]
@@ -97,14 +108,16 @@ pub(super) enum NotARecord {
 }
 
 impl Record {
-    pub(super) fn to_json(&self) -> Zeroizing<Vec<u8>> {
+    /// As JSON, in memory that is wiped.
+    pub(crate) fn to_json(&self) -> Zeroizing<Vec<u8>> {
         let mut json = Zeroizing::new(Vec::with_capacity(ROOMY));
         serde_json::to_writer(&mut *json, &Written { version: VERSION, record: self })
             .expect("strings and numbers always have a JSON form");
         json
     }
 
-    pub(super) fn from_json(json: &[u8]) -> Result<Self, NotARecord> {
+    /// The record that JSON says.
+    pub(crate) fn from_json(json: &[u8]) -> Result<Self, NotARecord> {
         let Probe { version } = serde_json::from_slice(json).map_err(|_| NotARecord::Malformed)?;
         if version > VERSION {
             return Err(NotARecord::Newer(version));
@@ -166,6 +179,8 @@ struct RecordJson {
     redirect_uri: Option<String>,
     #[serde(default)]
     made_from: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    web: Option<WebUser>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -256,6 +271,7 @@ pub(crate) fn example(id: &str) -> Record {
         renewal: Renewal::RefreshToken,
         redirect_uri: Some("http://localhost:8020".to_owned()),
         made_from: None,
+        web: None,
     }
 }
 

@@ -55,7 +55,11 @@ impl SealingKey {
         &self.id
     }
 
-    fn cipher(&self) -> XChaCha20Poly1305 {
+    pub(super) fn source(&self) -> Source {
+        self.source
+    }
+
+    pub(super) fn cipher(&self) -> XChaCha20Poly1305 {
         XChaCha20Poly1305::new((&*self.bytes).into())
     }
 

@@ -14,11 +14,13 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 use sso_agent_proto::agent::Key;
+use zeroize::Zeroizing;
 
 use super::{
     Keyring, Loaded, Record, Slot, Store, StoreError, Unreadable,
     files::{self, Draft},
     keys::Keys,
+    note,
     seal::{Sealed, SealingKey, hex},
 };
 
@@ -159,6 +161,17 @@ impl Store for SealedFiles {
             }
         }
         files::sync_dir(&self.sessions).map_err(|cause| StoreError::at(&self.sessions, cause))
+    }
+
+    fn seal(&self, what: &str, content: Zeroizing<Vec<u8>>) -> Result<Vec<u8>, StoreError> {
+        let key = self.keys.current()?;
+        note::seal(&key, what, content)
+            .map_err(|error| StoreError::at(&self.sessions, io::Error::other(error)))
+    }
+
+    fn unseal(&self, what: &str, note: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (source, id) = note::key_of(note)?;
+        note::open(&*self.keys.find(source, &id).ok()?, what, note)
     }
 
     fn key(&self) -> Key {

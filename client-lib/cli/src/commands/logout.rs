@@ -30,9 +30,11 @@ struct All {
 pub(super) fn run(args: args::Logout, output: &Output) -> Result<(), Failure> {
     let mut agent = Agent::connect()?;
     let sessions = if args.all {
-        agent.sessions()?
+        let mut all = agent.sessions()?;
+        all.extend(agent.web_sessions(None)?);
+        all
     } else {
-        vec![find(&mut agent, Target { host: args.host, label: args.label, ..Target::default() })?]
+        vec![find(&mut agent, target(args.host, args.label))?]
     };
     let mut all = All { sessions: Vec::new() };
     for Session { id, .. } in sessions {
@@ -41,6 +43,14 @@ pub(super) fn run(args: args::Logout, output: &Output) -> Result<(), Failure> {
         all.sessions.push(Ended { session: id, revoked });
     }
     output.result(&all, || words(&all))
+}
+
+/// The user of a web app goes by an id, which no host looks like.
+fn target(host: Option<String>, label: Option<String>) -> Target {
+    match host {
+        Some(id) if id.contains("#~") => Target { session: Some(id), ..Target::default() },
+        host => Target { host, label, ..Target::default() },
+    }
 }
 
 /// Where nobody is signed in, a sign-in is not what helps: the refusal of a logout says so.

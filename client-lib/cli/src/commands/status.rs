@@ -19,6 +19,7 @@ use crate::{
 };
 
 const HEADER: [&str; 7] = ["HOST", "LABEL", "USER", "STATE", "EXPIRES IN", "NEXT REFRESH", "LAST ERROR"];
+const WEB_HEADER: [&str; 7] = ["SESSION", "APP", "USER", "STATE", "EXPIRES IN", "NEXT REFRESH", "IDLE IN"];
 /// Stands where there is nothing to say.
 const NONE: &str = "-";
 
@@ -41,6 +42,10 @@ pub(super) fn run(args: args::Status, output: &Output) -> Result<(), Failure> {
     if args.watch {
         return watch::run(agent, args.host, output);
     }
+    if args.web {
+        let shown = Shown { sessions: agent.web_sessions(args.host)?, agent: agent.info()? };
+        return output.result(&shown, || web_words(&shown.sessions, Timestamp::now()));
+    }
     let shown = fetch(&mut agent, args.host.as_deref())?;
     output.result(&shown, || words(&shown, Timestamp::now()))
 }
@@ -58,7 +63,7 @@ pub(super) fn fetch(agent: &mut Agent, host: Option<&str>) -> Result<Shown, Fail
 pub(super) fn words(shown: &Shown, now: Timestamp) -> String {
     let mut text = match shown.sessions.as_slice() {
         [] => "No sessions. Sign in with `sso login HOST`.\n".to_owned(),
-        sessions => table(sessions, now),
+        sessions => table(HEADER, sessions.iter().map(|session| row(session, now))),
     };
     for remark in remarks(&shown.agent) {
         text += &format!("\n{remark}");
@@ -66,36 +71,67 @@ pub(super) fn words(shown: &Shown, now: Timestamp) -> String {
     text
 }
 
-fn table(sessions: &[Session], now: Timestamp) -> String {
+fn web_words(sessions: &[Session], now: Timestamp) -> String {
+    match sessions {
+        [] => "No web app has signed anybody in.\n".to_owned(),
+        sessions => table(WEB_HEADER, sessions.iter().map(|session| web_row(session, now))),
+    }
+}
+
+fn table<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [Cell; N]>) -> String {
     let mut table = Table::new();
     // Columns that shrink to the terminal would cut hosts in the middle; colours are taken out again
     // where it is no terminal.
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).enforce_styling();
-    table.set_header(HEADER.map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
-    for session in sessions {
-        table.add_row(row(session, now));
-    }
+    table.set_header(header.map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
+    rows.for_each(|row| {
+        table.add_row(row);
+    });
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 fn row(session: &Session, now: Timestamp) -> [Cell; 7] {
-    let or_none = |text: Option<&str>| match text.map(clean) {
-        Some(text) if !text.is_empty() => text,
-        _ => NONE.to_owned(),
-    };
-    let until = |at: Option<Timestamp>, over: &str| match at {
-        Some(at) => time::left(at, now).unwrap_or_else(|| over.to_owned()),
-        None => NONE.to_owned(),
-    };
     [
         Cell::new(clean(&session.host)),
         Cell::new(or_none(Some(&session.label))),
         Cell::new(or_none(session.user.as_deref())),
         Cell::new(session.state.name()).fg(colour(session.state)),
-        Cell::new(until(session.expires_at, "expired")),
-        Cell::new(until(session.next_refresh_at, "now")),
+        Cell::new(until(session.expires_at, "expired", now)),
+        Cell::new(until(session.next_refresh_at, "now", now)),
         Cell::new(or_none(session.last_error.as_deref())),
     ]
+}
+
+fn web_row(session: &Session, now: Timestamp) -> [Cell; 7] {
+    let web = session.web.as_ref();
+    let by = web.and_then(|web| web.app.as_deref()).unwrap_or(&session.client_id);
+    let refreshed = match session.next_refresh_at {
+        None if !session.refreshable => "never: no refresh token".to_owned(),
+        at => until(at, "now", now),
+    };
+    [
+        Cell::new(clean(&session.id)),
+        Cell::new(or_none(Some(by))),
+        Cell::new(or_none(session.user.as_deref())),
+        Cell::new(session.state.name()).fg(colour(session.state)),
+        Cell::new(until(session.expires_at, "expired", now)),
+        Cell::new(refreshed),
+        Cell::new(until(web.map(|web| web.idle_at), "now", now)),
+    ]
+}
+
+fn or_none(text: Option<&str>) -> String {
+    match text.map(clean) {
+        Some(text) if !text.is_empty() => text,
+        _ => NONE.to_owned(),
+    }
+}
+
+fn until(at: Option<Timestamp>, over: &str, now: Timestamp) -> String {
+    match at {
+        Some(at) => time::left(at, now).unwrap_or_else(|| over.to_owned()),
+        None => NONE.to_owned(),
+    }
 }
 
 fn colour(state: State) -> Color {
@@ -116,6 +152,10 @@ fn remarks(agent: &Info) -> Vec<String> {
         ),
         Key::None => remarks.push("The agent is ephemeral: it keeps nothing on disk.".to_owned()),
         Key::Keyring => {}
+    }
+    if agent.web_sessions > 0 {
+        let count = agent.web_sessions;
+        remarks.push(format!("Web apps have signed in {count} users: `sso status --web`."));
     }
     if agent.locked {
         remarks.push("The agent is locked and hands out no tokens.".to_owned());

@@ -11,8 +11,10 @@ use crate::{
 /// Which session is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// This one.
+    /// This one of the person's own.
     Session(SessionId),
+    /// This one of a web app's user, whose handle was shown, or of which no token is wanted.
+    Web(SessionId),
     /// One at this host.
     Host(Host, Which),
     /// The only one there is.
@@ -56,9 +58,10 @@ impl Agent {
         let between = |from: &str, to: &str| {
             SessionId::named(&format!("{plain}{from}"))..SessionId::named(&format!("{plain}{to}"))
         };
-        let labelled = self.sessions.range(between("#", "$"));
+        let labelled = self.sessions.range(between("#", "#~"));
         // A host that was named without its account may have sessions that know theirs.
         let accounts = self.sessions.range(between("/accounts/", "/accounts0"));
+        let accounts = accounts.filter(|(id, _)| !id.is_web());
         let more = labelled.chain(accounts).map(|(_, session)| session);
         self.sessions.get(&plain).into_iter().chain(more)
     }
@@ -70,8 +73,18 @@ impl Agent {
     /// exist, [`Refusal::Ambiguous`] where several fit.
     pub fn find(&self, target: &Target) -> Result<SessionId, Refusal> {
         match target {
-            Target::Session(id) if self.sessions.contains_key(id) => Ok(id.clone()),
-            Target::Session(id) => Err(Refusal::Unknown { what: format!("session {id} is not known here") }),
+            Target::Session(id) if id.is_web() => Err(Refusal::Denied {
+                why: format!("{id} belongs to the user of a web app"),
+                hint: "its tokens are for the app, which has its handle",
+            }),
+            Target::Web(id) if !self.sessions.contains_key(id) => Err(Refusal::ConsentRequired {
+                why: "no session has this handle: it has ended, or there never was one".to_owned(),
+                said: None,
+            }),
+            Target::Session(id) | Target::Web(id) if self.sessions.contains_key(id) => Ok(id.clone()),
+            Target::Session(id) | Target::Web(id) => {
+                Err(Refusal::Unknown { what: format!("session {id} is not known here") })
+            }
             Target::Host(host, Which::Labelled(label)) => {
                 self.known(host, label).ok_or_else(|| nobody_at(place(host, label)))
             }
@@ -119,7 +132,8 @@ fn among<'a>(
     profiles: &[String],
 ) -> Option<Result<SessionId, Refusal>> {
     // What a program has is for those who name its profile.
-    let persons = sessions.map(Session::about).filter(|about| about.made_from.is_none());
+    let persons =
+        sessions.map(Session::about).filter(|about| about.made_from.is_none() && !about.id.is_web());
     let mut found: Vec<SessionId> = persons.take(10).map(|about| about.id.clone()).collect();
     if found.len() > 1 || !found.is_empty() && profiles.len() > 1 {
         return Some(Err(Refusal::Ambiguous { sessions: found, profiles: profiles.to_vec() }));

@@ -70,6 +70,63 @@ fn agent_with(sessions: &[(u8, &str)]) -> Agent {
     agent
 }
 
+fn web_user(n: u8, key: &str, lease: Arc<Lease>) -> Event {
+    let mut signed_in = signed_in(n, "", lease);
+    signed_in.about.id = SessionId::web(&host(n), key);
+    Event::Brought(signed_in)
+}
+
+#[test]
+fn the_user_of_a_web_app_is_found_by_the_handle_alone() {
+    let mut agent = agent_with(&[]);
+    agent.handle(web_user(1, "0a", lease(0, at(0, 0), 3600)), at(0, 0));
+    let id = SessionId::web(&host(1), "0a");
+    let find = |target: Target| agent.find(&target);
+    assert_eq!(find(Target::Web(id.clone())), Ok(id.clone()));
+    assert!(matches!(find(Target::Session(id)), Err(Refusal::Denied { .. })));
+    assert!(matches!(find(Target::Only), Err(Refusal::LoginRequired { .. })));
+    assert!(matches!(find(Target::Host(host(1), Which::any())), Err(Refusal::LoginRequired { .. })));
+    let other = SessionId::web(&host(1), "0b");
+    assert!(matches!(find(Target::Web(other)), Err(Refusal::ConsentRequired { .. })));
+}
+
+#[test]
+fn a_web_session_that_nobody_uses_is_revoked_and_forgotten() {
+    let mut agent = agent_with(&[(1, "")]);
+    agent.handle(web_user(1, "0a", lease(0, at(0, 0), 3600)), at(0, 0));
+    let id = SessionId::web(&host(1), "0a");
+    let effects = agent.handle(Event::Abandoned(vec![id.clone(), SessionId::named("gone")]), at(9, 0));
+    assert!(matches!(&effects[0], Effect::Withdraw(of) if *of == id));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Forget(of, None) if *of == id)));
+    assert_eq!(agent.sessions().len(), 1);
+}
+
+#[test]
+fn many_that_are_due_at_once_are_renewed_one_after_the_other_and_whoever_asks_at_once() {
+    let mut agent = agent_with(&[]);
+    for n in 0..1200 {
+        agent.handle(web_user(1, &format!("{n:04}"), lease(0, at(0, 0), 3600)), at(0, 0));
+    }
+    let renewals = |effects: &[Effect]| effects.iter().filter(|e| matches!(e, Effect::Renew(..))).count();
+    let late = at(3590, 0);
+    let first = renewals(&agent.handle(Event::Woke, late));
+    assert!((1..=20).contains(&first), "{first}");
+    let target = Target::Web(SessionId::web(&host(1), "1199"));
+    let waiter = Waiter {
+        ticket: Ticket(7),
+        need: Need { min_valid: Duration::from_secs(60), ..Need::default() },
+        give_up: late.after(Duration::from_secs(30)),
+    };
+    assert_eq!(renewals(&agent.handle(Event::Asked(target, waiter), late)), 1, "nobody waits in line");
+    let mut all = first + 1;
+    for second in 1..28 {
+        let begun = renewals(&agent.handle(Event::Woke, at(3590 + second, 0)));
+        assert!(begun <= 51, "{begun} in a second");
+        all += begun;
+    }
+    assert_eq!(all, 1200, "and everybody has a turn");
+}
+
 #[test]
 fn a_session_is_found_by_host_by_label_and_when_it_is_the_only_one() {
     let agent = agent_with(&[(1, ""), (1, "work"), (2, "work"), (3, "a"), (3, "b")]);

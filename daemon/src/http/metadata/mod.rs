@@ -236,6 +236,8 @@ mod tests {
             expires_at: None,
             next_refresh_at: None,
             last_error: None,
+            refreshable: true,
+            web: None,
         }
     }
 

@@ -11,8 +11,12 @@ use crate::{
     config::Config,
     handle::Handle,
     http::metadata::Metadata,
+    issuer::Http,
     rpc::service::{About, Service},
     snapshot::Snapshot,
+    spender::Spender,
+    store::{Memory, Store},
+    web::Web,
 };
 
 /// A service whose driver is gone: what is at hand is answered, all else refused.
@@ -24,7 +28,10 @@ fn service() -> Shared {
     let nowhere = std::path::PathBuf::from("/nonexistent/sso-agent");
     let config = Arc::new(Config::of_files(nowhere.clone(), Some(nowhere)));
     let about = About { started: now, key: Key::None, unreadable: vec![] };
-    Arc::new(Service::new(handle, config, Metadata::load(None).0, about))
+    let store: Arc<dyn Store> = Arc::new(Memory::default());
+    let spender = Arc::new(Spender::new(store.clone(), Http::new()));
+    let web = Arc::new(Web::new(Arc::default(), store, spender));
+    Arc::new(Service::new(handle, config, Metadata::load(None).0, Arc::default(), web, about))
 }
 
 fn lease(now: Now) -> Lease {

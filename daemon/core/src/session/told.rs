@@ -1,0 +1,29 @@
+//! What is told of a session to whoever looks on.
+
+/// What may interest somebody who did not ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// There is a new lease.
+    Refreshed,
+    /// Somebody signed in.
+    Added,
+    /// Somebody signed out.
+    Removed,
+    /// Only a sign-in helps.
+    LoginRequired,
+    /// A renewal failed and will be tried again.
+    Retrying,
+}
+
+/// How a session is doing, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing {
+    /// All is well.
+    Active,
+    /// A new lease is being fetched.
+    Refreshing,
+    /// The last renewal failed.
+    Retrying,
+    /// Only a sign-in helps.
+    LoginRequired,
+}

@@ -1,0 +1,250 @@
+//! Which handle is good for which session, and when it was last shown.
+//!
+//! A handle is kept as its hash alone: 256 random bits need no more than that. It is looked up on the way of
+//! every token, so nothing here waits for the driver or for a disk.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
+use sha2::{Digest as _, Sha256};
+use sso_agent_core::{
+    time::{Deadline, Now},
+    words::SessionId,
+};
+
+use crate::{
+    random,
+    store::{self, WebUser},
+};
+
+/// Beside the sessions: when each was last used.
+pub(crate) const FILE: &str = "web-uses.json";
+
+/// How often that is written. An agent that is killed forgets no more than this.
+const WRITTEN_EVERY: Duration = Duration::from_secs(300);
+
+type Hash = [u8; 32];
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Handles {
+    users: RwLock<Users>,
+    file: Option<PathBuf>,
+    /// By the key of the session, as the file had it.
+    before: BTreeMap<String, u64>,
+    written: Mutex<Option<Deadline>>,
+}
+
+#[derive(Default)]
+struct Users {
+    by_handle: HashMap<Hash, Arc<User>>,
+    handle_of: BTreeMap<SessionId, Hash>,
+}
+
+/// The user of a web app.
+#[derive(Debug)]
+pub(crate) struct User {
+    session: SessionId,
+    /// The name of the app, if the agent keeps its client.
+    pub(crate) app: Option<String>,
+    /// By the wall clock, in seconds.
+    used: AtomicU64,
+}
+
+impl User {
+    /// When its handle was last shown.
+    pub(crate) fn last_used(&self) -> Duration {
+        Duration::from_secs(self.used.load(Ordering::Relaxed))
+    }
+
+    fn is_idle(&self, limit: Duration, now: Now) -> bool {
+        self.last_used().saturating_add(limit) <= now.wall
+    }
+
+    fn is_used(&self, now: Now) {
+        self.used.store(now.wall.as_secs(), Ordering::Relaxed);
+    }
+}
+
+/// A new handle, and what is kept of it.
+pub(crate) fn issue(app: Option<String>) -> (SecretString, WebUser) {
+    let mut bytes = Zeroizing::new([0; 32]);
+    random::fill(&mut *bytes);
+    let handle = SecretString::from(BASE64_URL_SAFE_NO_PAD.encode(*bytes));
+    let hash = hash(&handle);
+    (handle, WebUser { handle: BASE64_URL_SAFE_NO_PAD.encode(hash), app })
+}
+
+fn hash(handle: &SecretString) -> Hash {
+    Sha256::digest(handle.expose_secret()).into()
+}
+
+impl Handles {
+    /// Handles that note in this file when they were used.
+    pub(crate) fn open(file: Option<PathBuf>) -> Self {
+        let read = file.as_deref().map(store::read_private);
+        let before = match read {
+            Some(Ok(Some(text))) => serde_json::from_slice(&text).unwrap_or_default(),
+            Some(Ok(None)) | None => BTreeMap::new(),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "when web sessions were last used cannot be read: it counts from now");
+                BTreeMap::new()
+            }
+        };
+        Self { file, before, ..Self::default() }
+    }
+
+    /// From now on this handle is good for that session.
+    pub(crate) fn keep(&self, session: SessionId, user: &WebUser, since: Duration) {
+        let Some(hash) = decode(&user.handle) else { return };
+        let before = session.web_key().and_then(|key| self.before.get(key)).copied().unwrap_or_default();
+        let used = AtomicU64::new(before.max(since.as_secs()));
+        let kept = Arc::new(User { session: session.clone(), app: user.app.clone(), used });
+        let mut users = self.write();
+        users.by_handle.insert(hash, kept);
+        users.handle_of.insert(session, hash);
+    }
+
+    /// The session that a handle is good for, which is used now; `None` also for one that has been idle for
+    /// longer than `limit`, whether or not that was noticed.
+    pub(crate) fn find(&self, handle: &SecretString, limit: Duration, now: Now) -> Option<SessionId> {
+        let users = self.read();
+        let user = users.by_handle.get(&hash(handle)).filter(|user| !user.is_idle(limit, now))?;
+        user.is_used(now);
+        Some(user.session.clone())
+    }
+
+    /// Whose session it is.
+    pub(crate) fn user_of(&self, session: &SessionId) -> Option<Arc<User>> {
+        let users = self.read();
+        users.by_handle.get(users.handle_of.get(session)?).cloned()
+    }
+
+    /// From now on no handle is good for that session.
+    pub(crate) fn forget(&self, session: &SessionId) {
+        let mut users = self.write();
+        if let Some(hash) = users.handle_of.remove(session) {
+            users.by_handle.remove(&hash);
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.read().handle_of.len()
+    }
+
+    /// The sessions whose handles nobody has shown for so long.
+    pub(crate) fn idle(&self, limit: Duration, now: Now) -> Vec<SessionId> {
+        let users = self.read();
+        let idle = users.by_handle.values().filter(|user| user.is_idle(limit, now));
+        idle.map(|user| user.session.clone()).collect()
+    }
+
+    /// Notes when each was last used, if that has not been done for a while.
+    pub(crate) fn note(&self, now: Now) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.is_none_or(|until| until.is_over(now)) {
+            *written = Some(now.after(WRITTEN_EVERY));
+            drop(written);
+            self.write_uses();
+        }
+    }
+
+    /// Notes when each was last used.
+    pub(crate) fn write_uses(&self) {
+        let Some(file) = &self.file else { return };
+        let users = self.read();
+        let uses: BTreeMap<&str, u64> = users
+            .by_handle
+            .values()
+            .filter_map(|user| Some((user.session.web_key()?, user.last_used().as_secs())))
+            .collect();
+        if uses.is_empty() && !file.exists() {
+            return;
+        }
+        let text = serde_json::to_vec(&uses).expect("text and numbers always have a JSON form");
+        drop(uses);
+        drop(users);
+        if let Err(error) = store::write_private(file, &text) {
+            tracing::warn!(%error, "when web sessions were last used cannot be noted");
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Users> {
+        self.users.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Users> {
+        self.users.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn decode(hash: &str) -> Option<Hash> {
+    BASE64_URL_SAFE_NO_PAD.decode(hash).ok()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sso_agent_core::host::Host;
+
+    const LIMIT: Duration = Duration::from_secs(600);
+
+    fn session(key: &str) -> SessionId {
+        SessionId::web(&Host::parse("a.example", None).unwrap(), key)
+    }
+
+    fn at(wall: u64) -> Now {
+        Now { steady: Duration::from_secs(wall), wall: Duration::from_secs(wall) }
+    }
+
+    #[test]
+    fn a_handle_is_good_for_its_session_and_nothing_tells_it() {
+        let handles = Handles::default();
+        let (handle, user) = issue(Some("app".into()));
+        assert_eq!(handle.expose_secret().len(), 43);
+        assert!(!format!("{user:?}").contains(handle.expose_secret()));
+        handles.keep(session("1"), &user, Duration::ZERO);
+        assert_eq!(handles.find(&handle, LIMIT, at(5)), Some(session("1")));
+        for wrong in ["", "x", &user.handle, issue(None).0.expose_secret()] {
+            assert_eq!(handles.find(&wrong.into(), LIMIT, at(5)), None);
+        }
+        handles.forget(&session("1"));
+        assert_eq!((handles.find(&handle, LIMIT, at(5)), handles.count()), (None, 0));
+    }
+
+    #[test]
+    fn who_shows_a_handle_is_not_idle() {
+        let handles = Handles::default();
+        let [(one, user), (_, other)] = [issue(None), issue(None)];
+        handles.keep(session("1"), &user, Duration::from_secs(100));
+        handles.keep(session("2"), &other, Duration::from_secs(100));
+        handles.find(&one, LIMIT, at(150)).unwrap();
+        assert_eq!(handles.idle(Duration::from_secs(60), at(159)), []);
+        assert_eq!(handles.idle(Duration::from_secs(60), at(160)), [session("2")]);
+        assert_eq!(handles.find(&one, Duration::from_secs(60), at(210)), None, "before anybody noticed");
+    }
+
+    #[test]
+    fn uses_are_known_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(FILE);
+        let (handle, user) = issue(None);
+        let handles = Handles::open(Some(file.clone()));
+        handles.keep(session("1"), &user, Duration::from_secs(100));
+        handles.find(&handle, LIMIT, at(500)).unwrap();
+        handles.note(at(500));
+        let again = Handles::open(Some(file));
+        again.keep(session("1"), &user, Duration::from_secs(100));
+        assert_eq!(again.user_of(&session("1")).unwrap().last_used(), Duration::from_secs(500));
+    }
+}
