@@ -10,6 +10,7 @@ mod python;
 mod size;
 mod start;
 mod throughput;
+mod web;
 
 use anyhow::Result;
 
@@ -35,6 +36,7 @@ const ROWS: &[(&str, Row)] = &[
     ("herd", herd::measure),
     ("start", start::measure),
     ("memory", memory::measure),
+    ("web", web::measure),
     ("python", python::measure),
 ];
 
