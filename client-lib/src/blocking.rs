@@ -10,6 +10,7 @@ use secrecy::zeroize::Zeroizing;
 use serde::de::DeserializeOwned;
 use sso_agent_proto::{
     agent::{Done, Info},
+    consent::{ConsentEnd, ConsentFinish, ConsentFinished, ConsentStart, ConsentStarted},
     events::{Event, EventKind, Subscribe},
     lines::Lines,
     metadata::{MetadataGet, MetadataUrl},
@@ -95,7 +96,7 @@ impl Agent {
                     tries -= 1;
                     self.connection = Connection::new(self.route.open()?);
                 }
-                outcome => return Ok(outcome?),
+                outcome => return outcome.map_err(|trouble| trouble.with(call)),
             }
         }
     }
@@ -125,12 +126,12 @@ impl Agent {
         Ok(self.ask(&Call::SessionLogin(login), &mut on_step)?)
     }
 
-    /// Lists all sessions, in the order of their ids.
+    /// Lists all sessions of this user, in the order of their ids.
     ///
     /// # Errors
     /// As of [`Self::call`].
     pub fn sessions(&mut self) -> Result<Vec<Session>> {
-        self.all(&List::default())
+        self.all(List::default())
     }
 
     /// Lists the sessions of web apps' users, at this host or anywhere, in the order of their ids.
@@ -138,17 +139,24 @@ impl Agent {
     /// # Errors
     /// As of [`Self::call`].
     pub fn web_sessions(&mut self, host: Option<String>) -> Result<Vec<Session>> {
-        self.all(&List { web: true, host, ..List::default() })
+        self.all(List { web: true, host, ..List::default() })
     }
 
-    fn all(&mut self, list: &List) -> Result<Vec<Session>> {
-        let (mut all, mut after) = (Vec::new(), None);
+    /// Lists one part of what there is; [`Sessions::next`] says where the rest begins.
+    ///
+    /// # Errors
+    /// As of [`Self::call`].
+    pub fn list(&mut self, wish: List) -> Result<Sessions> {
+        self.call(&Call::SessionList(wish))
+    }
+
+    fn all(&mut self, mut wish: List) -> Result<Vec<Session>> {
+        let mut all = Vec::new();
         loop {
-            let part = Call::SessionList(List { after, ..list.clone() });
-            let Sessions { sessions, next } = self.call(&part)?;
-            all.extend(sessions);
-            after = next;
-            if after.is_none() {
+            let part = self.list(wish.clone())?;
+            all.extend(part.sessions);
+            wish.after = part.next;
+            if wish.after.is_none() {
                 return Ok(all);
             }
         }
@@ -168,6 +176,30 @@ impl Agent {
     /// As of [`Self::call`].
     pub fn logout(&mut self, target: Target) -> Result<LoggedOut> {
         self.call(&Call::SessionLogout(target))
+    }
+
+    /// Begins the sign-in of a web app's user; see [`crate::WebApp::start`].
+    ///
+    /// # Errors
+    /// As of [`Self::call`].
+    pub fn consent_start(&mut self, start: ConsentStart) -> Result<ConsentStarted> {
+        self.call(&Call::ConsentStart(start))
+    }
+
+    /// Takes the callback of that sign-in; see [`crate::Consent::finish`].
+    ///
+    /// # Errors
+    /// As of [`Self::call`]; [`crate::Error::Expired`] when it came too late.
+    pub fn consent_finish(&mut self, finish: ConsentFinish) -> Result<ConsentFinished> {
+        self.call(&Call::ConsentFinish(finish))
+    }
+
+    /// Revokes what it brought, where that can be done, and forgets it; see [`crate::WebSession::end`].
+    ///
+    /// # Errors
+    /// As of [`Self::call`].
+    pub fn consent_end(&mut self, end: ConsentEnd) -> Result<LoggedOut> {
+        self.call(&Call::ConsentEnd(end))
     }
 
     /// Takes over a sign-in of another tool, which is tested on the way.

@@ -20,6 +20,9 @@ pub enum Error {
     /// The agent understood and said no; its kind says what helps.
     #[error(transparent)]
     Refused(#[from] Fault),
+    /// The user of a web app took longer over the sign-in than a consent is good for.
+    #[error(transparent)]
+    Expired(Fault),
     /// What answers does not speak this protocol, or not this version of it.
     #[error("{message}")]
     Broken {
@@ -34,7 +37,7 @@ impl Error {
     /// What the agent refused the call for, if it was the agent that did.
     pub fn kind(&self) -> Option<Kind> {
         match self {
-            Self::Refused(fault) => Some(fault.kind()),
+            Self::Refused(fault) | Self::Expired(fault) => Some(fault.kind()),
             Self::Unreachable { .. } | Self::Broken { .. } => None,
         }
     }
@@ -42,7 +45,7 @@ impl Error {
     /// One line: what to do next.
     pub fn hint(&self) -> &str {
         match self {
-            Self::Refused(fault) => &fault.data.hint,
+            Self::Refused(fault) | Self::Expired(fault) => &fault.data.hint,
             Self::Unreachable { hint, .. } | Self::Broken { hint, .. } => hint,
         }
     }

@@ -14,6 +14,7 @@ use crate::blocking::Agent;
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) id: serde_json::Value,
+    pub(crate) method: String,
     pub(crate) params: serde_json::Value,
 }
 
@@ -54,7 +55,9 @@ impl Fake {
                 for line in BufReader::new(stream.try_clone().unwrap()).lines() {
                     let Ok(line) = line else { break };
                     let mut request: serde_json::Value = serde_json::from_str(&line).unwrap();
-                    let request = Asked { id: request["id"].take(), params: request["params"].take() };
+                    let method = request["method"].as_str().unwrap_or_default().to_owned();
+                    let request =
+                        Asked { id: request["id"].take(), method, params: request["params"].take() };
                     seen.lock().unwrap().push(request.clone());
                     let text = answer(&request);
                     let sent = text.strip_suffix(Self::HANG_UP);

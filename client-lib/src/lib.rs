@@ -16,7 +16,12 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A web app has a [`WebApp`], and keeps a [`WebSession`] for each of its users where it would have kept a
+//! refresh token.
 
+mod advice;
+mod any_agent;
 pub mod autostart;
 pub mod blocking;
 mod cache;
@@ -27,17 +32,21 @@ mod source;
 mod stream;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+mod web;
 mod wire;
 
 #[cfg(test)]
 #[cfg(unix)]
 mod fake;
 
+pub use advice::Advice;
+pub use any_agent::AnyAgent;
 pub use error::Error;
 pub use request::TokenRequest;
 pub use source::TokenSource;
 /// The words of the protocol.
 pub use sso_agent_proto as proto;
+pub use web::{Consent, WebApp, WebSession};
 
 /// What a client's call gives.
 pub type Result<T> = std::result::Result<T, Error>;

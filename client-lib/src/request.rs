@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
 use sso_agent_proto::token::TokenGet;
 
 /// Which token is wanted, said step by step.
@@ -36,6 +37,11 @@ impl TokenRequest {
     /// A token of the session with this id.
     pub fn session(id: impl Into<String>) -> Self {
         Self(TokenGet { session: Some(id.into()), ..TokenGet::default() })
+    }
+
+    /// A token of the web app's user with this handle; see [`crate::WebSession`].
+    pub fn handle(handle: impl Into<SecretString>) -> Self {
+        Self(TokenGet { handle: Some(handle.into()), ..TokenGet::default() })
     }
 
     /// Which of several accounts at the host.

@@ -9,7 +9,7 @@ use sso_agent_proto::{
     agent::Done,
     app::AppCall,
     events::Event,
-    fault::Fault,
+    fault::{Fault, Kind},
     method::Call,
     rpc::{Id, Incoming, RpcError},
     session::{Progress, Step},
@@ -31,6 +31,21 @@ pub(crate) enum Trouble {
     Nonsense(&'static str),
     /// The answer, though not the one that was hoped for.
     Answered(Error),
+}
+
+impl Trouble {
+    /// As it is told to whoever made the call: a time that is over means something else to a consent than to
+    /// what can be asked for again.
+    pub(crate) fn with(self, call: &Call) -> Error {
+        match (self, call) {
+            (Self::Answered(Error::Refused(fault)), Call::ConsentFinish(_))
+                if fault.kind() == Kind::Timeout =>
+            {
+                Error::Expired(fault)
+            }
+            (trouble, _) => trouble.into(),
+        }
+    }
 }
 
 impl From<Trouble> for Error {

@@ -20,6 +20,7 @@ use ::tokio::sync::Mutex;
 use serde::de::DeserializeOwned;
 use sso_agent_proto::{
     agent::{Done, Info},
+    consent::{ConsentEnd, ConsentFinish, ConsentFinished, ConsentStart, ConsentStarted},
     events::{Event, EventKind, Subscribe},
     method::Call,
     places::Places,
@@ -84,7 +85,7 @@ impl Agent {
         loop {
             match self.current().await?.ask(call).await {
                 Err(Trouble::HungUp) if tries > 0 => tries -= 1,
-                outcome => return Ok(outcome?),
+                outcome => return outcome.map_err(|trouble| trouble.with(call)),
             }
         }
     }
@@ -124,18 +125,37 @@ impl Agent {
         Ok(connection.ask(&Call::SessionLogin(login), &mut on_step).await?)
     }
 
-    /// Lists all sessions, in the order of their ids.
+    /// Lists all sessions of this user, in the order of their ids.
     ///
     /// # Errors
     /// As of [`Self::call`].
     pub async fn sessions(&self) -> Result<Vec<Session>> {
-        let (mut all, mut after) = (Vec::new(), None);
+        self.all(List::default()).await
+    }
+
+    /// Lists the sessions of web apps' users, at this host or anywhere, in the order of their ids.
+    ///
+    /// # Errors
+    /// As of [`Self::call`].
+    pub async fn web_sessions(&self, host: Option<String>) -> Result<Vec<Session>> {
+        self.all(List { web: true, host, ..List::default() }).await
+    }
+
+    /// Lists one part of what there is; [`Sessions::next`] says where the rest begins.
+    ///
+    /// # Errors
+    /// As of [`Self::call`].
+    pub async fn list(&self, wish: List) -> Result<Sessions> {
+        self.call(&Call::SessionList(wish)).await
+    }
+
+    async fn all(&self, mut wish: List) -> Result<Vec<Session>> {
+        let mut all = Vec::new();
         loop {
-            let Sessions { sessions, next } =
-                self.call(&Call::SessionList(List { after, ..List::default() })).await?;
-            all.extend(sessions);
-            after = next;
-            if after.is_none() {
+            let part = self.list(wish.clone()).await?;
+            all.extend(part.sessions);
+            wish.after = part.next;
+            if wish.after.is_none() {
                 return Ok(all);
             }
         }
@@ -155,6 +175,30 @@ impl Agent {
     /// As of [`Self::call`].
     pub async fn logout(&self, target: Target) -> Result<LoggedOut> {
         self.call(&Call::SessionLogout(target)).await
+    }
+
+    /// Begins the sign-in of a web app's user; see [`crate::WebApp::start`].
+    ///
+    /// # Errors
+    /// As of [`Self::call`].
+    pub async fn consent_start(&self, start: ConsentStart) -> Result<ConsentStarted> {
+        self.call(&Call::ConsentStart(start)).await
+    }
+
+    /// Takes the callback of that sign-in; see [`crate::Consent::finish`].
+    ///
+    /// # Errors
+    /// As of [`Self::call`]; [`crate::Error::Expired`] when it came too late.
+    pub async fn consent_finish(&self, finish: ConsentFinish) -> Result<ConsentFinished> {
+        self.call(&Call::ConsentFinish(finish)).await
+    }
+
+    /// Revokes what it brought, where that can be done, and forgets it; see [`crate::WebSession::end`].
+    ///
+    /// # Errors
+    /// As of [`Self::call`].
+    pub async fn consent_end(&self, end: ConsentEnd) -> Result<LoggedOut> {
+        self.call(&Call::ConsentEnd(end)).await
     }
 
     /// Is told what happens from now on; all kinds when `kinds` is empty.
