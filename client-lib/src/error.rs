@@ -4,7 +4,8 @@ use std::path::Path;
 
 use sso_agent_proto::fault::{Fault, Kind};
 
-/// Why a call failed. Never holds a secret.
+/// Why a call failed: [`Error::hint`] tells a person what to do about it, [`Error::advice`] a program. Never
+/// holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -21,21 +21,20 @@ use crate::{AnyAgent, TokenRequest, source::header};
 /// Where the users of a web app sign in, as which client, and back to where. Made once, when the app starts.
 ///
 /// ```no_run
-/// use sso_agent_client::{Result, WebApp, WebSession, tokio::Agent};
+/// use sso_agent_client::{Result, WebApp, WebSession, blocking::Agent};
 ///
-/// # async fn example(callback: Vec<(String, String)>) -> Result<()> {
-/// let agent = Agent::connect().await?;
+/// # fn example(query: Vec<(String, String)>) -> Result<()> {
+/// let mut agent = Agent::connect()?;
 /// let app = WebApp::new("https://adb-1.azuredatabricks.net")
-///     .client_id("f8a0…")
-///     .redirect_url("https://app.example.com/callback")
-///     .scopes(["clusters", "offline_access"]);
+///     .client_id("2b8a…")
+///     .redirect_url("https://app.example.com/callback");
 ///
-/// // A user without a session: keep the consent in the web session, and send the browser to the address.
-/// let (address, consent) = app.start(&agent).await?;
-/// // At the redirect URL: keep the session instead.
-/// let session: WebSession = consent.finish(&agent, callback).await?;
-/// // From then on.
-/// let token = session.token(&agent).await?;
+/// // For a user without a session: keep the consent in the web session, send the browser to the address.
+/// let (address, consent) = app.start(&mut agent)?;
+/// // At the redirect URL: keep the user instead.
+/// let user: WebSession = consent.finish(&mut agent, query)?;
+/// // From then on; and over tokio `user.token(&agent).await?`.
+/// let token = user.token(&mut agent)?;
 /// # Ok(())
 /// # }
 /// ```
