@@ -85,6 +85,13 @@ impl WebApp {
         Self(ConsentStart { scopes: scopes.into_iter().map(Into::into).collect(), ..self.0 })
     }
 
+    /// What kind of server it is, where the host does not tell: `entra` for an Azure workspace whose users
+    /// sign in by an application of Microsoft's.
+    #[must_use]
+    pub fn provider(self, name: impl Into<String>) -> Self {
+        Self(ConsentStart { provider: Some(name.into()), ..self.0 })
+    }
+
     /// Begins a sign-in: gives the address to send the user's browser to, which is good for this browser
     /// only, and what to keep in its web session until the callback.
     ///
@@ -199,10 +206,10 @@ impl WebSession {
     }
 
     /// Signs the user out: revokes the session at its issuer, where that can be done, and forgets it.
-    /// Gives whether it was revoked.
+    /// Gives whether it was revoked, which it is not when it was over before.
     ///
     /// # Errors
-    /// Each of [`crate::Error`]; [`crate::Error::Refused`] with `login_required` when it was over before.
+    /// Each of [`crate::Error`].
     pub fn end<A: AnyAgent>(&self, agent: A) -> A::Outcome<bool> {
         let call = Call::ConsentEnd(ConsentEnd { handle: self.handle.clone() });
         agent.ask(call, |ended: LoggedOut| ended.revoked)

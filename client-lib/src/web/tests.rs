@@ -56,6 +56,7 @@ fn app() -> WebApp {
         .client_secret("CANARY")
         .redirect_url("https://app.example/callback")
         .scopes(["clusters"])
+        .provider("entra")
 }
 
 fn consent() -> Consent {
@@ -83,7 +84,7 @@ fn a_user_signs_in_asks_and_signs_out() {
     assert_eq!(methods, ["consent.start", "consent.finish", "token.get", "token.get", "consent.end"]);
     let start = json!({
         "host": "h", "account_id": "a", "client_id": "c", "client_secret": "CANARY",
-        "redirect_url": "https://app.example/callback", "scopes": ["clusters"],
+        "redirect_url": "https://app.example/callback", "scopes": ["clusters"], "provider": "entra",
     });
     assert_eq!(asked[0].params, start);
     assert_eq!(asked[1].params, json!({"consent": "SEALED", "params": {"code": "c", "state": "s"}}));
