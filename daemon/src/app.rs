@@ -108,7 +108,7 @@ pub async fn run(
     let (handle, inbox) = Handle::new(snapshot.clone());
     let handles = Arc::new(Handles::open((!options.ephemeral).then(|| options.places.state.join(web::FILE))));
     let (agent, unreadable) = load(&store, &snapshot, &handles).await?;
-    let sessions = agent.sessions().len();
+    let (sessions, web_sessions) = (agent.sessions().len(), agent.web_sessions().len());
     let config = read_config(&options.places).await?;
     let (metadata, addresses) = Metadata::load((!options.ephemeral).then(|| options.places.state.join(FILE)));
     let about = Facts { started, key: store.key(), unreadable };
@@ -127,7 +127,13 @@ pub async fn run(
         let api = Api { service, stop: no_more_clients.clone() };
         serving.spawn(server::serve(http, Arc::new(api), no_more_clients.clone()));
     }
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), sessions, ephemeral = options.ephemeral, "serving");
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        sessions,
+        web_sessions,
+        ephemeral = options.ephemeral,
+        "serving"
+    );
     systemd::ready(&format!("{sessions} sessions"));
     ready();
     let driving = driver.run();

@@ -15,10 +15,12 @@ use crate::{
     words::{Attempt, Lease, Renewable, SessionId, Ticket},
 };
 
+mod sessions;
 mod target;
 #[cfg(test)]
 mod tests;
 
+use self::sessions::{Sessions, behind};
 pub use self::target::{Target, Which};
 
 /// What can happen.
@@ -100,7 +102,7 @@ pub enum Answer {
 /// All sessions, and all sign-ins under way.
 #[derive(Debug)]
 pub struct Agent {
-    sessions: BTreeMap<SessionId, Session>,
+    sessions: Sessions,
     logins: Logins,
     /// When each session wants to be woken, on the steady clock: in order, and the way back.
     due: BTreeSet<(Duration, SessionId)>,
@@ -124,7 +126,7 @@ impl Agent {
     /// An agent without sessions; `seed` spreads their refreshes.
     pub fn new(seed: u64) -> Self {
         Self {
-            sessions: BTreeMap::new(),
+            sessions: Sessions::default(),
             logins: Logins::default(),
             due: BTreeSet::new(),
             due_of: BTreeMap::new(),
@@ -155,16 +157,24 @@ impl Agent {
         offer.into_iter().collect()
     }
 
-    /// Every session, in the order of their ids.
+    /// Every session of the person's own, in the order of their ids.
     pub fn sessions(&self) -> impl ExactSizeIterator<Item = &Session> {
-        self.sessions.values()
+        self.sessions.own.values()
     }
 
-    /// The sessions behind this one, in the order of their ids.
+    /// Every session of a web app's user, in the order of their ids.
+    pub fn web_sessions(&self) -> impl ExactSizeIterator<Item = &Session> {
+        self.sessions.web.values()
+    }
+
+    /// Those of the person's own behind this one.
     pub fn sessions_after(&self, id: Option<&SessionId>) -> impl Iterator<Item = &Session> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let behind = id.map_or(Unbounded, Excluded);
-        self.sessions.range((behind, Unbounded)).map(|(_, session)| session)
+        behind(&self.sessions.own, id)
+    }
+
+    /// Those of web apps' users behind this one.
+    pub fn web_sessions_after(&self, id: Option<&SessionId>) -> impl Iterator<Item = &Session> {
+        behind(&self.sessions.web, id)
     }
 
     /// One session.
@@ -263,7 +273,7 @@ impl Agent {
     fn adopt(&mut self, new: SignedIn, now: Now) -> Vec<Effect> {
         let SignedIn { about, renewable, lease } = new;
         let id = about.id.clone();
-        if self.sessions.contains_key(&id) {
+        if self.sessions.contains(&id) {
             return self
                 .with(&id, now, |session| session.replace(about, renewable, lease, now))
                 .unwrap_or_default();
@@ -300,7 +310,7 @@ impl Agent {
     /// What a program signed in with that is written nowhere any more is not to be used any longer.
     fn settings_changed(&mut self, settings: BTreeSet<String>) -> Vec<Effect> {
         self.settings = Some(settings);
-        let all = self.sessions.values().map(Session::about);
+        let all = self.sessions.own.values().map(Session::about);
         let ids: Vec<SessionId> =
             all.filter(|about| !self.may_live(about)).map(|about| about.id.clone()).collect();
         ids.into_iter()
@@ -309,7 +319,7 @@ impl Agent {
     }
 
     fn abandoned(&mut self, ids: Vec<SessionId>) -> Vec<Effect> {
-        let known: Vec<_> = ids.into_iter().filter(|id| self.sessions.contains_key(id)).collect();
+        let known: Vec<_> = ids.into_iter().filter(|id| self.sessions.contains(id)).collect();
         known.into_iter().flat_map(|id| self.drop_session(id, "nobody has used it for long", None)).collect()
     }
 
@@ -327,7 +337,7 @@ impl Agent {
 
     /// Asked for tokens or watched a sign-in: either way nobody is there to be told.
     fn hung_up(&mut self, ticket: Ticket) -> Vec<Effect> {
-        for session in self.sessions.values_mut().filter(|session| session.is_awaited()) {
+        for session in self.sessions.all_mut().filter(|session| session.is_awaited()) {
             session.forget(ticket);
         }
         self.logins.forget(ticket).map(Effect::CallOff).into_iter().collect()
@@ -335,7 +345,7 @@ impl Agent {
 
     fn woke(&mut self, now: Now) -> Vec<Effect> {
         let ids: Vec<SessionId> = if self.clock_was_set(now) {
-            self.sessions.keys().cloned().collect()
+            self.sessions.ids().cloned().collect()
         } else {
             self.due.iter().take_while(|(due, _)| *due <= now.steady).map(|(_, id)| id.clone()).collect()
         };

@@ -7,6 +7,7 @@ use sso_agent_core::{
     agent::{Agent, Target, Which},
     host::Host,
     login::Plan,
+    session::Session as CoreSession,
     time::Now,
     words::SessionId,
 };
@@ -200,14 +201,14 @@ impl Service {
     }
 
     async fn info(&self) -> Result<Info, RpcError> {
-        let all = self.handle.look(|agent, _| agent.sessions().len()).await.ok_or_else(stopped)?;
-        let web_sessions = self.web.handles.count();
+        let count = |agent: &Agent, _| (agent.sessions().len(), agent.web_sessions().len());
+        let (sessions, web_sessions) = self.handle.look(count).await.ok_or_else(stopped)?;
         Ok(Info {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: PROTOCOL,
             pid: std::process::id(),
             started_at: clock::timestamp(self.about.started.wall),
-            sessions: all.saturating_sub(web_sessions),
+            sessions,
             web_sessions,
             locked: false,
             methods: method::names().map(str::to_owned).collect(),
@@ -230,11 +231,13 @@ impl Service {
         let (web, terms) = (list.web, self.web_terms());
         let after = list.after.as_deref().map(SessionId::named);
         let part = move |agent: &Agent, now| {
-            let mut behind = agent
-                .sessions_after(after.as_ref())
-                .filter(|session| session.about().id.is_web() == web)
-                .filter(|session| host.as_ref().is_none_or(|host| session.about().host == *host))
-                .map(|session| terms.shown(session, now));
+            let after = after.as_ref();
+            let here =
+                |session: &&CoreSession| host.as_ref().is_none_or(|host| session.about().host == *host);
+            let own = (!web).then(|| agent.sessions_after(after));
+            let theirs = web.then(|| agent.web_sessions_after(after));
+            let all = own.into_iter().flatten().chain(theirs.into_iter().flatten());
+            let mut behind = all.filter(here).map(|session| terms.shown(session, now));
             let sessions: Vec<Session> = behind.by_ref().take(limit).collect();
             let more = behind.next().is_some();
             let next = sessions.last().filter(|_| more).map(|session| session.id.clone());
@@ -245,8 +248,10 @@ impl Service {
 
     /// How each session is doing.
     pub(crate) async fn states(&self) -> Result<Vec<State>, RpcError> {
-        let look =
-            |agent: &Agent, now| agent.sessions().map(|session| translate::state(session, now)).collect();
+        let look = |agent: &Agent, now| {
+            let all = agent.sessions().chain(agent.web_sessions());
+            all.map(|session| translate::state(session, now)).collect()
+        };
         self.handle.look(look).await.ok_or_else(stopped)
     }
 

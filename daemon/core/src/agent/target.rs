@@ -58,12 +58,11 @@ impl Agent {
         let between = |from: &str, to: &str| {
             SessionId::named(&format!("{plain}{from}"))..SessionId::named(&format!("{plain}{to}"))
         };
-        let labelled = self.sessions.range(between("#", "#~"));
+        let labelled = self.sessions.own.range(between("#", "$"));
         // A host that was named without its account may have sessions that know theirs.
-        let accounts = self.sessions.range(between("/accounts/", "/accounts0"));
-        let accounts = accounts.filter(|(id, _)| !id.is_web());
+        let accounts = self.sessions.own.range(between("/accounts/", "/accounts0"));
         let more = labelled.chain(accounts).map(|(_, session)| session);
-        self.sessions.get(&plain).into_iter().chain(more)
+        self.sessions.own.get(&plain).into_iter().chain(more)
     }
 
     /// Finds the session that is meant.
@@ -77,11 +76,11 @@ impl Agent {
                 why: format!("{id} belongs to the user of a web app"),
                 hint: "its tokens are for the app, which has its handle",
             }),
-            Target::Web(id) if !self.sessions.contains_key(id) => Err(Refusal::ConsentRequired {
+            Target::Web(id) if !self.sessions.contains(id) => Err(Refusal::ConsentRequired {
                 why: "no session has this handle: it has ended, or there never was one".to_owned(),
                 said: None,
             }),
-            Target::Session(id) | Target::Web(id) if self.sessions.contains_key(id) => Ok(id.clone()),
+            Target::Session(id) | Target::Web(id) if self.sessions.contains(id) => Ok(id.clone()),
             Target::Session(id) | Target::Web(id) => {
                 Err(Refusal::Unknown { what: format!("session {id} is not known here") })
             }
@@ -101,7 +100,7 @@ impl Agent {
                 .map(Ok)
                 .or_else(|| among(self.sessions_at(host), profiles))
                 .unwrap_or_else(|| Err(nobody_at(host.url().to_owned()))),
-            Target::Only => among(self.sessions.values(), &[]).unwrap_or_else(|| {
+            Target::Only => among(self.sessions.own.values(), &[]).unwrap_or_else(|| {
                 Err(Refusal::LoginRequired {
                     at: String::new(),
                     why: "nobody is signed in anywhere".into(),
@@ -112,7 +111,7 @@ impl Agent {
     }
 
     fn known(&self, host: &Host, label: &Label) -> Option<SessionId> {
-        Some(SessionId::of(host, label)).filter(|id| self.sessions.contains_key(id))
+        Some(SessionId::of(host, label)).filter(|id| self.sessions.contains(id))
     }
 
     fn of_a_person(&self, host: &Host, label: &Label) -> Option<SessionId> {
@@ -132,8 +131,7 @@ fn among<'a>(
     profiles: &[String],
 ) -> Option<Result<SessionId, Refusal>> {
     // What a program has is for those who name its profile.
-    let persons =
-        sessions.map(Session::about).filter(|about| about.made_from.is_none() && !about.id.is_web());
+    let persons = sessions.map(Session::about).filter(|about| about.made_from.is_none());
     let mut found: Vec<SessionId> = persons.take(10).map(|about| about.id.clone()).collect();
     if found.len() > 1 || !found.is_empty() && profiles.len() > 1 {
         return Some(Err(Refusal::Ambiguous { sessions: found, profiles: profiles.to_vec() }));

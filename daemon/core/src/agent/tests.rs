@@ -98,7 +98,7 @@ fn a_web_session_that_nobody_uses_is_revoked_and_forgotten() {
     let effects = agent.handle(Event::Abandoned(vec![id.clone(), SessionId::named("gone")]), at(9, 0));
     assert!(matches!(&effects[0], Effect::Withdraw(of) if *of == id));
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Forget(of, None) if *of == id)));
-    assert_eq!(agent.sessions().len(), 1);
+    assert_eq!((agent.sessions().len(), agent.web_sessions().len()), (1, 0));
 }
 
 #[test]
