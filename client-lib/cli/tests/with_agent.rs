@@ -103,8 +103,31 @@ fn watching_without_a_terminal_prints_a_line_for_each_event() {
 fn signing_out_says_what_became_of_each_session() {
     let fake = Fake::well();
     assert_eq!(fake.run(&["logout", "h"]).stdout, "Signed out of h: revoked\n");
-    assert_eq!(fake.run(&["logout", "--all"]).stdout, "Signed out of h: revoked\n");
+    assert_eq!(fake.run(&["logout", "h#~0123"]).stdout, "Signed out of h: revoked\n");
+    assert_eq!(fake.asked("session.show"), [json!({"host": "h"}), json!({"session": "h#~0123"})]);
     assert_eq!(fake.asked("session.logout"), [json!({"session": "h"}), json!({"session": "h"})]);
+}
+
+#[test]
+fn signing_out_everywhere_takes_the_users_of_web_apps_along() {
+    let lists = std::sync::atomic::AtomicUsize::new(0);
+    let fake = Fake::answering(move |method| {
+        let of_web_apps = || lists.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0;
+        Ok(match method {
+            "session.list" if of_web_apps() => json!({"sessions": [with_id("h#~0123")]}),
+            "session.list" => json!({"sessions": [with_id("h")]}),
+            _ => json!({"revoked": true}),
+        })
+    });
+    let ran = fake.run(&["logout", "--all"]);
+    assert_eq!(ran.stdout, "Signed out of h: revoked\nSigned out of h#~0123: revoked\n");
+    assert_eq!(fake.asked("session.list"), [json!({}), json!({"web": true})]);
+}
+
+fn with_id(id: &str) -> Value {
+    let mut session = common::session();
+    session["id"] = json!(id);
+    session
 }
 
 #[test]

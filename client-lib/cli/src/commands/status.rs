@@ -214,6 +214,23 @@ mod tests {
     }
 
     #[test]
+    fn the_user_of_a_web_app_is_a_line_that_says_whether_it_can_be_refreshed() {
+        let sessions = serde_json::json!([{
+            "id": "a.example#~01", "host": "https://a.example", "label": "", "cloud": null, "issuer": "i",
+            "client_id": "c", "user": "ada@example.com", "scopes": [], "state": "active",
+            "expires_at": "2026-01-01T00:59:03Z", "next_refresh_at": null, "last_error": null, "refreshable": false,
+            "web": {"app": "shop", "last_used_at": "2026-01-01T00:00:00Z", "idle_at": "2026-01-08T00:00:00Z"},
+        }]);
+        let sessions: Vec<Session> = serde_json::from_value(sessions).unwrap();
+        let text = web_words(&sessions, "2026-01-01T00:00:00Z".parse().unwrap());
+        let text = anstream::adapter::strip_str(&text).to_string();
+        let row = text.lines().nth(1).unwrap();
+        for part in ["a.example#~01", "shop", "ada@example.com", "never: no refresh token"] {
+            assert!(row.contains(part), "{row}");
+        }
+    }
+
+    #[test]
     fn what_the_key_protects_and_what_is_unreadable_is_said_plainly() {
         let text = plain(&shown("file", serde_json::json!([])));
         assert!(text.starts_with("No sessions."));
