@@ -170,6 +170,9 @@ pub struct WebSession {
     session: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     user: Option<String>,
+    /// Said only where it is out of the ordinary.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    ends_with_first_token: bool,
 }
 
 impl WebSession {
@@ -181,6 +184,12 @@ impl WebSession {
     /// Who signed in, as far as the issuer says.
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
+    }
+
+    /// Whether another token follows the first. Without, as where `offline_access` was not asked for, the user
+    /// signs in again when it is over.
+    pub fn is_refreshable(&self) -> bool {
+        !self.ends_with_first_token
     }
 
     /// A request for a token of this user, to say more of what is wanted, or to make a
@@ -218,7 +227,12 @@ impl WebSession {
 
 impl From<ConsentFinished> for WebSession {
     fn from(finished: ConsentFinished) -> Self {
-        Self { handle: finished.handle, session: finished.session, user: finished.user }
+        Self {
+            handle: finished.handle,
+            session: finished.session,
+            user: finished.user,
+            ends_with_first_token: !finished.refreshable,
+        }
     }
 }
 

@@ -208,6 +208,15 @@ fn what_a_web_session_keeps_is_read_back() {
 }
 
 #[test]
+fn a_session_without_a_refresh_token_says_so_from_the_start() {
+    let read = |finished: &str| WebSession::from(serde_json::from_str::<ConsentFinished>(finished).unwrap());
+    assert!(read(&finished()).is_refreshable());
+    let ends = read(&finished().replace("true", "false"));
+    let kept: WebSession = serde_json::from_str(&serde_json::to_string(&ends).unwrap()).unwrap();
+    assert!(!kept.is_refreshable());
+}
+
+#[test]
 fn debug_shows_nothing() {
     let session = session("CANARY");
     let shown = format!("{:?} {:?} {:?} {:?}", app(), consent(), session, session.request());
