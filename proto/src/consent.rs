@@ -227,6 +227,7 @@ pub struct ConsentEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn pairs(json: &str) -> Vec<(String, String)> {
         let params: CallbackParams = serde_json::from_str(json).unwrap();
@@ -255,6 +256,19 @@ mod tests {
         assert_eq!(pairs(&json).len(), 3);
         assert!(serde_json::from_str::<CallbackParams>("[]").is_err());
         assert_eq!(format!("{params:?}"), "CallbackParams { .. }");
+    }
+
+    proptest! {
+        #[test]
+        fn any_query_is_read_or_refused_and_written_as_it_was_read(
+            text in r#"\{("[a-z]{0,3}":("[a-z\\u0]{0,5}"|\[("[a-z]{0,3}",?){0,3}\]|\{"x":1\}|[0-9]{1,30}|null),?){0,4}\}?"#
+        ) {
+            if let Ok(params) = serde_json::from_str::<CallbackParams>(&text) {
+                let again = serde_json::to_string(&params).unwrap();
+                let read: CallbackParams = serde_json::from_str(&again).unwrap();
+                prop_assert_eq!(serde_json::to_string(&read).unwrap(), again);
+            }
+        }
     }
 
     #[test]
