@@ -191,6 +191,29 @@ fn a_web_session_is_for_its_handle_alone() {
 }
 
 #[test]
+fn a_session_without_a_refresh_token_says_so_at_once_and_ends_with_its_token() {
+    let mut app = App::new(Options { lifetime: Duration::from_secs(3), ..Options::default() });
+    let begun = app.begin_with(json!({ "scopes": ["clusters"] }));
+    assert_eq!(begun.asked("scope"), "clusters");
+    let finished = app.finish(&begun, &begun.visit());
+    assert_eq!(finished["refreshable"], false);
+    assert!(app.token(&finished).is_ok());
+    let shown = &app.web_sessions()[0];
+    assert_eq!((&shown["refreshable"], &shown["next_refresh_at"]), (&json!(false), &Value::Null));
+    assert!(app.sandbox.sso(["status", "--web"]).ok().contains("never: no refresh token"));
+    let over = std::iter::repeat_with(|| {
+        std::thread::park_timeout(Duration::from_millis(50));
+        app.token(&finished)
+    })
+    .take(400)
+    .find_map(Result::err)
+    .expect("a token ends");
+    assert_eq!(over["data"]["kind"], "login_required");
+    assert!(over["message"].as_str().unwrap().contains("no refresh token"), "{over}");
+    assert!(over["data"]["hint"].as_str().unwrap().contains("consent.start"), "{over}");
+}
+
+#[test]
 fn a_list_of_many_comes_in_parts() {
     let mut app = App::new(Options::default());
     let mut ids: Vec<Value> = (0..5).map(|_| app.sign_in()["session"].clone()).collect();
