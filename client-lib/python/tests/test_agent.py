@@ -354,6 +354,36 @@ def test_a_request_is_what_the_protocol_says() -> None:
         assert got.session == "adb-1.azuredatabricks.net#work"
 
 
+def test_sessions_that_do_not_fit_into_one_answer_are_all_listed() -> None:
+    def answer(asked: Asked) -> object:
+        first = "after" not in asked.params
+        more = {"next": "a"} if first else {}
+        return asked.result({"sessions": [session("https://a" if first else "https://b")], **more})
+
+    with Fake(answer) as fake, connect(fake) as agent:
+        assert [one.id for one in agent.sessions()] == ["a", "b"]
+        assert [one.id for one in agent.web_sessions(host="h")] == ["a", "b"]
+        assert [asked.params for asked in fake.asked] == [
+            {},
+            {"after": "a"},
+            {"web": True, "host": "h"},
+            {"web": True, "host": "h", "after": "a"},
+        ]
+
+
+def test_a_session_of_a_web_app_says_when_it_was_used() -> None:
+    path = GOLDEN / "session.list.json"
+    if not path.exists():
+        pytest.skip("not in the source tree")
+    result = {**json.loads(path.read_text())["result"], "next": None}
+    with Fake(lambda asked: asked.result(result)) as fake, connect(fake) as agent:
+        own, web = agent.web_sessions()
+        assert (own.app, own.last_used_at, own.idle_at, own.refreshable) == (None, None, None, True)
+        assert (web.app, web.refreshable) == ("awesome-app", False)
+        assert web.last_used_at is not None and web.idle_at is not None
+        assert (web.idle_at - web.last_used_at).days == 7
+
+
 def test_a_time_of_any_precision_is_read() -> None:
     from sso_agent._time import instant
 

@@ -20,7 +20,8 @@ import pytest
 
 import sso_agent
 from fake import Asked, Fake, session, token, tokens
-from sso_agent.databricks import SsoAgentCredentials, _account_of
+from sso_agent.databricks import SsoAgentCredentials, _account_of, _origin
+from sso_agent.web import WebApp, WebSession
 
 if find_spec("databricks") is None or find_spec("databricks.sdk") is None:
     assert "SSO_TEST_ALL_PARTS" not in os.environ, "the Databricks SDK is missing"
@@ -180,6 +181,55 @@ def test_a_copied_configuration_works_too(workspace: Workspace) -> None:
         config.authenticate()
         copied = config.deep_copy()  # type: ignore[no-untyped-call]
         assert copied.authenticate()["Authorization"].startswith("Bearer t")
+
+
+def test_the_user_of_a_web_app_is_asked_for_by_handle_alone(workspace: Workspace) -> None:
+    with Fake(tokens()) as fake:
+        user = WebSession.from_text(WebApp(host=f"{workspace.url}/", socket=fake.path), "handle")
+        for strategy in [user.credentials(), SsoAgentCredentials(handle="handle", socket=fake.path)]:
+            client = WorkspaceClient(host=workspace.url, credentials_strategy=strategy)
+            assert names(client) == names(client) == ["shared"]
+            assert client.config.oauth_token().access_token in workspace.seen[-1]["Authorization"]
+        assert user.token().access_token == "t1", "it shares what it has with its clients"
+        assert [asked.params for asked in fake.asked] == [{"handle": "handle"}] * 2
+
+
+def test_threads_share_the_token_of_a_user(workspace: Workspace) -> None:
+    with Fake(tokens()) as fake:
+        strategy = SsoAgentCredentials(handle="handle", socket=fake.path)
+        client = WorkspaceClient(host=workspace.url, credentials_strategy=strategy)
+        threads = [threading.Thread(target=names, args=[client]) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert {headers["Authorization"] for headers in workspace.seen} == {"Bearer t1"}
+        assert len(fake.asked) == 1
+
+
+def test_a_token_that_was_turned_down_is_replaced_for_the_client_too(workspace: Workspace) -> None:
+    with Fake(tokens()) as fake:
+        user = WebSession.from_text(WebApp(host=workspace.url, socket=fake.path), "handle")
+        client = WorkspaceClient(host=workspace.url, credentials_strategy=user.credentials())
+        names(client)
+        user.tokens.refused(user.token())
+        names(client)
+        assert workspace.seen[-1]["Authorization"] == "Bearer t2"
+        assert fake.asked[-1].params == {"handle": "handle", "refused": "id-of-t1"}
+
+
+def test_the_token_of_a_user_never_goes_to_another_host(workspace: Workspace) -> None:
+    with Fake(tokens()) as fake:
+        user = WebSession.from_text(WebApp(host="https://other.example.com", socket=fake.path), "handle")
+        with pytest.raises(ValueError, match="these tokens are for https://other.example.com"):
+            WorkspaceClient(host=workspace.url, credentials_strategy=user.credentials())
+        assert fake.asked == []
+
+
+def test_a_host_is_the_same_however_it_is_spelled() -> None:
+    spellings = ["adb-1.example.com", "https://ADB-1.example.com/?o=1", "https://adb-1.example.com:443"]
+    assert {_origin(host) for host in spellings} == {("https", "adb-1.example.com", 443)}
+    assert _origin("http://localhost") != _origin("localhost")
 
 
 def test_a_refusal_reaches_the_caller_at_once_and_as_it_is(workspace: Workspace) -> None:

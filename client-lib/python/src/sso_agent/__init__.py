@@ -6,7 +6,7 @@
     headers = tokens.headers()  # from memory, until the token is nearly over
 
 :class:`Agent` is one connection, for all that can be asked. The Databricks SDK is served by
-:class:`sso_agent.databricks.SsoAgentCredentials`.
+:class:`sso_agent.databricks.SsoAgentCredentials`, a web app whose users sign in by :mod:`sso_agent.web`.
 
 What is not used is not imported, so that a script that wants one token starts about as fast as Python.
 """
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ._agent import Agent as Agent
     from ._errors import AgentUnreachable as AgentUnreachable
     from ._errors import Ambiguous as Ambiguous
+    from ._errors import Expired as Expired
     from ._errors import Failed as Failed
     from ._errors import LoginRequired as LoginRequired
     from ._errors import ProtocolError as ProtocolError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ._errors import Unavailable as Unavailable
     from ._errors import UnknownHost as UnknownHost
     from ._events import Events as Events
+    from ._records import Consented as Consented
     from ._records import Event as Event
     from ._records import Info as Info
     from ._records import Session as Session
@@ -39,8 +41,10 @@ _HOMES = {
     "Agent": "_agent",
     "AgentUnreachable": "_errors",
     "Ambiguous": "_errors",
+    "Consented": "_records",
     "Event": "_records",
     "Events": "_events",
+    "Expired": "_errors",
     "Failed": "_errors",
     "Info": "_records",
     "LoginRequired": "_errors",
@@ -59,8 +63,10 @@ __all__ = [
     "Agent",
     "AgentUnreachable",
     "Ambiguous",
+    "Consented",
     "Event",
     "Events",
+    "Expired",
     "Failed",
     "Info",
     "LoginRequired",

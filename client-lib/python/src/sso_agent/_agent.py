@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar, Union
 
     from ._events import Events
-    from ._records import Info, Session, Step
+    from ._records import Consented, Info, Session, Step
+    from .web import CameBack
 
     Seconds = Union[float, timedelta]
     _T = TypeVar("_T")
@@ -82,6 +83,7 @@ class Agent:
         session: str | None = None,
         label: str | None = None,
         account_id: str | None = None,
+        handle: str | None = None,
         scopes: str | Sequence[str] = (),
         min_valid: Seconds | None = None,
         force_refresh: bool = False,
@@ -90,12 +92,15 @@ class Agent:
     ) -> _token.Token:
         """Gives an access token.
 
-        ``host`` as a person would type it; with none named, the only session. ``min_valid`` is how long it
+        ``host`` as a person would type it; with none named, the only session. ``handle`` is that of a web
+        app's user, as :meth:`consent_finish` gave it, and names its session all alone. ``min_valid`` is how long it
         stays valid at least, in seconds: a minute when not said, and never more than half of what the issuer
         gives. ``force_refresh`` asks for one no older than half a minute, ``refused`` for any but that which
         a server turned down. ``wait`` is how long a refresh may take: half a minute when not said.
         """
         params = target(host, profile, session, label, account_id)
+        if handle is not None:
+            params["handle"] = handle
         if scopes:
             params["scopes"] = words(scopes)
         if min_valid is not None:
@@ -110,12 +115,28 @@ class Agent:
         return self._ask("token.get", params, patience + _MARGIN, _token.Token.of_reply)
 
     def sessions(self) -> list[Session]:
-        """All sessions, in the order of their ids."""
+        """All sessions of this user's own, in the order of their ids."""
+        return self._listed({})
+
+    def web_sessions(self, *, host: str | None = None) -> list[Session]:
+        """The sessions of web apps' users, in the order of their ids; all of them, or those at a host."""
+        return self._listed({"web": True, **target(host, None, None, None, None)})
+
+    def _listed(self, params: dict[str, Any]) -> list[Session]:
         from ._records import Session
 
-        return self._ask(
-            "session.list", {}, _AT_ONCE, lambda reply: [Session(one) for one in reply["sessions"]]
-        )
+        sessions: list[Session] = []
+        while True:
+            part, after = self._ask(
+                "session.list",
+                params,
+                _AT_ONCE,
+                lambda reply: ([Session(one) for one in reply["sessions"]], reply.get("next")),
+            )
+            sessions += part
+            if after is None:
+                return sessions
+            params = {**params, "after": after}
 
     def session(
         self,
@@ -197,6 +218,55 @@ class Agent:
             params["timeout_s"] = patience = whole_seconds(timeout)
         return Session(self._once("session.login", params, patience + _ISSUER, listener(on_step)))
 
+    def consent_start(
+        self,
+        *,
+        host: str,
+        account_id: str | None = None,
+        client_id: str | None = None,
+        app: str | None = None,
+        client_secret: str | None = None,
+        redirect_url: str | None = None,
+        scopes: str | Sequence[str] = (),
+        provider: str | None = None,
+    ) -> tuple[str, str]:
+        """Begins the sign-in of a web app's user; :class:`sso_agent.web.WebApp` is the same with less to say.
+
+        Gives the address to send the browser to, and a text to keep in its web session until the callback.
+        """
+        params = target(host, None, None, None, account_id)
+        more = {
+            "client_id": client_id,
+            "app": app,
+            "client_secret": client_secret,
+            "redirect_url": redirect_url,
+            "provider": provider,
+        }
+        params.update({name: value for name, value in more.items() if value is not None})
+        if scopes:
+            params["scopes"] = words(scopes)
+        return self._ask(
+            "consent.start",
+            params,
+            _ISSUER,
+            lambda reply: (str(reply["authorization_url"]), str(reply["consent"])),
+        )
+
+    def consent_finish(self, consent: str, came_back: CameBack) -> Consented:
+        """Ends it: ``came_back`` is the query of the callback as the web framework parsed it, or its address.
+
+        The handle in the answer goes into the web session instead of the consent. A wrong callback uses
+        nothing up: whoever sends one has not called off the sign-in.
+        """
+        from ._records import Consented
+        from .web import query
+
+        return Consented(self._once("consent.finish", {"consent": consent, **query(came_back)}, _ISSUER))
+
+    def consent_end(self, handle: str) -> bool:
+        """Signs a web app's user out; tells what :meth:`logout` does. One that is over already is no error."""
+        return bool(self._once("consent.end", {"handle": handle}, _ISSUER)["revoked"])
+
     def events(self, *kinds: str) -> Events:
         """What happens from now on, over a connection of its own; of all kinds when none is named."""
         from ._events import Events
@@ -277,7 +347,7 @@ class Agent:
                 self._drop()
             raise
         if "error" in message:
-            raise _errors.refusal(message["error"])
+            raise _errors.refusal(message["error"], method)
         return message.get("result")
 
     def _open(self) -> Connection:

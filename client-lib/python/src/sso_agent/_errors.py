@@ -23,6 +23,9 @@ class SsoAgentError(Exception):
     oauth_error: str | None
     #: What the issuer had to add.
     oauth_error_description: str | None
+    #: What a web app does about it: ``start_over`` sends the user to sign in again, ``retry`` makes the same
+    #: call again a little later, ``give_up`` waits for somebody to mend a setting or a machine.
+    advice: str
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class SsoAgentError(Exception):
         self.retry_after = retry_after
         self.oauth_error = oauth_error
         self.oauth_error_description = oauth_error_description
+        self.advice = _advice(kind, oauth_error)
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
@@ -65,8 +69,12 @@ class Unavailable(SsoAgentError):
     """The issuer or the network does not answer now: try again, after ``retry_after`` if that is set."""
 
 
+class Expired(SsoAgentError):
+    """The user of a web app took longer over the sign-in than a consent is good for: begin another."""
+
+
 class Refused(SsoAgentError):
-    """Policy says no, or the agent is locked."""
+    """Policy says no, the callback of a web app does not belong to its sign-in, or the agent is locked."""
 
 
 class UnknownHost(SsoAgentError):
@@ -92,15 +100,47 @@ _CLASSES: dict[str, type[SsoAgentError]] = {
 }
 
 
-def refusal(error: Any) -> SsoAgentError:
-    """The agent's own error, as it stands in a reply."""
+#: What helps against each kind; where nothing stands here, only who runs the agent or the app can help.
+_ADVICE = {
+    "login_required": "start_over",
+    "denied": "start_over",
+    "cancelled": "start_over",
+    "issuer_unavailable": "retry",
+    "timeout": "retry",
+    "locked": "retry",
+    "agent_unreachable": "retry",
+}
+
+#: What the issuer says (RFC 6749, 4.1.2.1 and 5.2; OpenID Connect Core, 3.1.2.6) when another sign-in may end
+#: better. All else it says of the client, which nobody mends by signing in.
+_ANOTHER_SIGN_IN = {
+    "access_denied",
+    "account_selection_required",
+    "consent_required",
+    "interaction_required",
+    "invalid_grant",
+    "login_required",
+    "server_error",
+    "temporarily_unavailable",
+}
+
+
+def _advice(kind: str, oauth_error: str | None) -> str:
+    if kind == "issuer_rejected" and oauth_error in _ANOTHER_SIGN_IN:
+        return "start_over"
+    return _ADVICE.get(kind, "give_up")
+
+
+def refusal(error: Any, method: str = "") -> SsoAgentError:
+    """The agent's own error, as it stands in a reply to a call of this method."""
     if not isinstance(error, dict):
         return broken("the agent sent an error of an unexpected shape")
     message, data = str(error.get("message", "")), error.get("data")
     if not isinstance(data, dict) or "kind" not in data:
         return broken(f"the agent did not take the request: {message}")
     kind = str(data["kind"])
-    return _CLASSES.get(kind, Failed)(
+    late = kind == "timeout" and method == "consent.finish"
+    refused = (Expired if late else _CLASSES.get(kind, Failed))(
         message,
         kind=kind,
         hint=str(data.get("hint", "")),
@@ -108,6 +148,9 @@ def refusal(error: Any) -> SsoAgentError:
         oauth_error=data.get("oauth_error"),
         oauth_error_description=data.get("oauth_error_description"),
     )
+    if late:
+        refused.advice = "start_over"
+    return refused
 
 
 def broken(message: str) -> ProtocolError:

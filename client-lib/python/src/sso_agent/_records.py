@@ -112,6 +112,71 @@ class Session(_Record):
         """Why the last refresh failed, if it did."""
         return self._text("last_error")
 
+    @property
+    def refreshable(self) -> bool:
+        """Whether another access token follows this one; without, only a sign-in helps at its end."""
+        return bool(self.raw.get("refreshable", True))
+
+    @property
+    def app(self) -> str | None:
+        """The name of the app whose user it is, where the agent keeps that app's client."""
+        return self._of_web("app")
+
+    @property
+    def last_used_at(self) -> datetime | None:
+        """When its app last asked for its token, in UTC, where it is a session of a web app's user."""
+        value = self._of_web("last_used_at")
+        return None if value is None else instant(value)
+
+    @property
+    def idle_at(self) -> datetime | None:
+        """When it is given up unless its app asks, in UTC, where it is a session of a web app's user."""
+        value = self._of_web("idle_at")
+        return None if value is None else instant(value)
+
+    def _of_web(self, name: str) -> str | None:
+        value = (self.raw.get("web") or {}).get(name)
+        return None if value is None else str(value)
+
+
+class Consented(_Record):
+    """The user of a web app has signed in. Its ``repr`` does not tell the handle."""
+
+    __slots__ = ()
+
+    @property
+    def handle(self) -> str:
+        """The secret that is good for the tokens of this one session."""
+        return str(self.raw["handle"])
+
+    @property
+    def session(self) -> str:
+        """The session's id, which is not secret."""
+        return str(self.raw["session"])
+
+    @property
+    def user(self) -> str | None:
+        """Who signed in, as far as the issuer says."""
+        return self._text("user")
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What was granted."""
+        return tuple(self.raw.get("scopes") or ())
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the access token ends, in UTC."""
+        return instant(self.raw["expires_at"])
+
+    @property
+    def refreshable(self) -> bool:
+        """Whether another access token follows this one, as it does where ``offline_access`` was granted."""
+        return bool(self.raw["refreshable"])
+
+    def __repr__(self) -> str:
+        return f"Consented(session={self.session!r}, user={self.user!r})"
+
 
 class Info(_Record):
     """Who is answering."""

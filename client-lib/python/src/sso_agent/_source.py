@@ -63,6 +63,7 @@ class TokenSource:
         session: str | None = None,
         label: str | None = None,
         account_id: str | None = None,
+        handle: str | None = None,
         scopes: str | Sequence[str] = (),
         min_valid: _agent.Seconds | None = None,
         wait: _agent.Seconds | None = None,
@@ -75,6 +76,7 @@ class TokenSource:
             "session": session,
             "label": label,
             "account_id": account_id,
+            "handle": handle,
         }
         self._scopes = tuple(_agent.words(scopes))
         self._min_valid = min_valid

@@ -11,6 +11,8 @@ the only session that the agent has.
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from ._agent import Agent
 from ._errors import SsoAgentError
 from ._source import TokenSource
@@ -47,13 +49,20 @@ class SsoAgentCredentials(_Strategy):
         profile: str | None = None,
         label: str | None = None,
         account_id: str | None = None,
+        handle: str | None = None,
+        tokens: TokenSource | None = None,
         scopes: str | Sequence[str] = (),
         socket: str | os.PathLike[str] | None = None,
     ) -> None:
         """Says which session, where the SDK's configuration leaves it open.
 
         ``host`` is used only where the configuration has none: a token never goes to another host than its own.
+        ``handle`` is that of a web app's user; ``tokens`` are there already, to be shared with others. With
+        either of them ``host`` is where those tokens may go, and a configuration for another one is an error.
         """
+        if tokens is None and handle is not None:
+            tokens = TokenSource(handle=handle, scopes=scopes, socket=socket)
+        self._given = tokens
         self._host = host
         self._profile = profile
         self._label = label
@@ -69,6 +78,10 @@ class SsoAgentCredentials(_Strategy):
         """Gives what makes the header of every request, and the token itself for ``cfg.oauth_token()``."""
         if not cfg.host:
             self._settle(cfg)
+        if self._given is not None:
+            if self._host is not None and _origin(cfg.host) != _origin(self._host):
+                raise ValueError(f"these tokens are for {self._host}, not for the configured {cfg.host}")
+            return _provider(self._given)
         profile = self._profile or getattr(cfg, "profile", None)
         tokens = self._tokens(cfg.host, profile, self._account_id or _account_of(cfg))
         return _provider(tokens)
@@ -78,7 +91,7 @@ class SsoAgentCredentials(_Strategy):
         return SqlCredentials(self._tokens(host or self._host, self._profile, self._account_id))
 
     def _tokens(self, host: str | None, profile: str | None, account_id: str | None) -> TokenSource:
-        return TokenSource(
+        return self._given or TokenSource(
             host=host,
             profile=profile,
             label=self._label,
@@ -101,7 +114,7 @@ class SsoAgentCredentials(_Strategy):
         try:
             with Agent.connect(socket=self._socket) as agent:
                 # By way of a token, since that also signs a profile in that needs no person.
-                token = agent.token(profile=self._profile)
+                token = self._given.token() if self._given else agent.token(profile=self._profile)
                 session = agent.session(token.session)
         except SsoAgentError as error:
             # Of this kind the SDK expects what is wrong with a configuration.
@@ -148,6 +161,12 @@ def _sdk_token(tokens: TokenSource) -> SdkToken:
     # In local time and without a zone, as the SDK's own tokens have it.
     expiry = token.expires_at.astimezone().replace(tzinfo=None)
     return SdkToken(access_token=token.access_token, token_type="Bearer", expiry=expiry)
+
+
+def _origin(host: str | None) -> tuple[str, str, int]:
+    """What makes two spellings the same host."""
+    url = urlsplit(host if host and "://" in host else f"https://{host}")
+    return url.scheme, url.hostname or "", url.port or (80 if url.scheme == "http" else 443)
 
 
 def _account_of(cfg: Config) -> str | None:
