@@ -1,6 +1,7 @@
 // What a test may read and change while the provider runs: counters and settings, over a port of its own
 // and under an unguessable path. GET reads both; POST merges a JSON object into the settings;
-// POST with {"reset": true} also sets the counters to zero. Under it, /secrets lists every value that
+// POST with {"reset": true} also sets the counters to zero, with {"clients": […]} adds web apps: see
+// `webClient`. Under it, /secrets lists every value that
 // nobody but the agent and the provider should ever have seen, for a test to look for elsewhere, and
 // /subject?user=U&ttl=S gives a token of somebody else's to exchange.
 import { setTimeout as pause } from 'node:timers/promises';
@@ -45,6 +46,10 @@ export function newState(env) {
     narrow: true,
     // Whether Entra asks for an Origin.
     spa: true,
+    // Whether only who asks for offline_access gets a refresh token.
+    offline_only: false,
+    // So many calls of the API are turned down, whatever their token.
+    refuse_calls: 0,
     // What becomes of a request for databricks-config, and for a discovery document: see `misbehave`.
     config_answer: env.CONFIG_ANSWER ?? 'json',
     document_answer: env.DOCUMENT_ANSWER ?? 'json',
@@ -58,6 +63,8 @@ export function newState(env) {
     token_fault: null,
   };
   const secrets = new Set();
+  // The challenges of those who asked for offline_access.
+  const offline = new Set();
   const callers = {};
   const inflight = {};
   const enter = (name) => {
@@ -69,6 +76,7 @@ export function newState(env) {
     counters,
     settings,
     secrets,
+    offline,
     callers,
     granted(grant) {
       counters[GRANTS[grant]] += 1;
@@ -123,7 +131,8 @@ export function newState(env) {
   };
 }
 
-export function control(state, path, audience) {
+/// `register` makes a client known to the provider.
+export function control(state, path, audience, register) {
   return async (req, res) => {
     const { pathname, searchParams } = new URL(req.url, 'http://control');
     if (pathname === `${path}/secrets`) return res.end(JSON.stringify([...state.secrets]));
@@ -135,7 +144,12 @@ export function control(state, path, audience) {
     if (pathname !== path) return res.writeHead(404).end();
     if (req.method === 'POST') {
       try {
-        apply(state, JSON.parse(await text(req)));
+        const { clients = [], ...changes } = JSON.parse(await text(req));
+        apply(state, changes);
+        for (const client of clients) {
+          if (client.client_secret) state.secrets.add(client.client_secret);
+          await register(client);
+        }
       } catch (error) {
         return res.writeHead(400).end(String(error));
       }

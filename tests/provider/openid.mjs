@@ -20,6 +20,15 @@ export function publicClient(client_id) {
   };
 }
 
+/// How a client may show its secret; what is first counts where the client does not say.
+const AUTH_METHODS = process.env.CLIENT_AUTH?.split(' ') ?? ['client_secret_post', 'client_secret_basic'];
+
+/// A web app, which has its own redirect addresses, and a secret if it is a confidential one.
+export function webClient({ client_id, client_secret, redirect_uris, method = AUTH_METHODS[0] }) {
+  const own = client_secret && { client_secret, token_endpoint_auth_method: method };
+  return { ...publicClient(client_id), redirect_uris, ...own };
+}
+
 /// A service principal, with a secret or with tokens of somebody else's.
 export function machineClient(client_id, client_secret) {
   return {
@@ -41,7 +50,7 @@ export function openid({ issuer, routes, clients, audience, api, jwk, state, int
     routes,
     scopes: `${OPENID_SCOPES} ${api}`.split(' '),
     responseTypes: ['code'],
-    clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post'],
+    clientAuthMethods: ['none', ...AUTH_METHODS],
     clientBasedCORS: () => true,
     jwks: { keys: [jwk] },
     cookies: { keys: [randomBytes(32).toString('hex')] },
@@ -66,7 +75,7 @@ export function openid({ issuer, routes, clients, audience, api, jwk, state, int
       IdToken: 3600,
     },
     rotateRefreshToken: () => state.settings.rotate,
-    issueRefreshToken: () => true,
+    issueRefreshToken: (_ctx, _client, { codeChallenge }) => !state.settings.offline_only || state.offline.has(codeChallenge),
     expiresWithSession: () => false,
     findAccount: (_ctx, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
     interactions: { url: (_ctx, { uid }) => `${interaction}${uid}` },
@@ -75,8 +84,10 @@ export function openid({ issuer, routes, clients, audience, api, jwk, state, int
 
   /// Signing in is consent enough: the workspace's own client asks no second question.
   async function consentToAll({ oidc: { client: { clientId }, session } }) {
-    const known = session.grantIdFor(clientId);
-    if (known) return provider.Grant.find(known);
+    // One that was revoked is still known by its number.
+    const number = session.grantIdFor(clientId);
+    const known = number && await provider.Grant.find(number);
+    if (known) return known;
     const grant = new provider.Grant({ clientId, accountId: session.accountId });
     grant.addOIDCScope(`${OPENID_SCOPES} ${api}`);
     grant.addResourceScope(resource, api);
@@ -88,6 +99,9 @@ export function openid({ issuer, routes, clients, audience, api, jwk, state, int
   provider.on('grant.success', (ctx) => state.granted(ctx.oidc.params.grant_type));
   provider.on('grant.error', (ctx, error) => state.refused(ctx.oidc?.params?.grant_type, error));
   provider.use(async (ctx, next) => {
+    // The package forgets the scope where nobody is asked for consent, as nobody is here.
+    const { scope, code_challenge: challenge } = ctx.query;
+    if (scope?.includes('offline_access')) state.offline.add(challenge);
     if (ctx.method === 'POST' && ctx.path === routes.token) await state.exchange(ctx, next);
     else await next();
     if (ctx.path === routes.revocation && ctx.status === 200) state.counters.revocations += 1;

@@ -2,7 +2,8 @@
 // host beside it: one origin, a port of the system's choice. Prints one line of JSON,
 // {"url": …, "control": …}, and ends when stdin does, so that no test can leave one behind.
 //
-//   SHAPE   what kind of host it is: workspace (the default), gcp, azure, account or unified
+//   SHAPE         what kind of host it is: workspace (the default), gcp, azure, account or unified
+//   CLIENT_AUTH   how a client may show its secret: client_secret_post, client_secret_basic; both by default
 //
 // The rest can be changed while it runs: see control.mjs.
 import { createServer } from 'node:http';
@@ -12,7 +13,7 @@ import { control, newState } from './control.mjs';
 import { MOUNT, entra, signpost } from './entra.mjs';
 import { ANYBODY, exchanges } from './exchange.mjs';
 import { keyPair } from './keys.mjs';
-import { machineClient, openid, publicClient } from './openid.mjs';
+import { machineClient, openid, publicClient, webClient } from './openid.mjs';
 import { AZURE_APP, shapeOf } from './shapes.mjs';
 import { signIn } from './signin.mjs';
 import { workspace } from './workspace.mjs';
@@ -71,7 +72,8 @@ server.on('request', (req, res) => {
 });
 
 const secret = randomBytes(16).toString('hex');
-const controls = createServer(control(state, `/${secret}`, shape.audiences[0]));
+const register = (client) => provider.Client.adapter.upsert(client.client_id, webClient(client));
+const controls = createServer(control(state, `/${secret}`, shape.audiences[0], register));
 await listening(controls);
 
 // Only the address goes to stdout: nobody may be reading it after that.

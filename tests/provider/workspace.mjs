@@ -43,6 +43,10 @@ export function workspace({ url, shape, accepts: { key, ...claims }, state }) {
     counters.api_calls += 1;
     try {
       const token = /^Bearer (\S+)$/.exec(req.headers.authorization ?? '')?.[1] ?? '';
+      if (settings.refuse_calls > 0) {
+        settings.refuse_calls -= 1;
+        throw new Error('refused as a test wants it');
+      }
       const { payload } = await jwtVerify(token, key, { ...claims, requiredClaims: ['exp', 'sub'] });
       state.called(payload.sub);
       return reply(res, 200, call(payload));

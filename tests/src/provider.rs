@@ -25,12 +25,16 @@ impl Provider {
 
     /// Starts another kind of host; see `tests/provider/shapes.mjs`.
     pub fn shaped(shape: &str, lifetime_s: u32) -> Option<Self> {
+        Self::with(&[("SHAPE", shape), ("ACCESS_TOKEN_TTL_S", &lifetime_s.to_string())])
+    }
+
+    /// Starts one by what its environment says; see `tests/provider/provider.mjs` and `control.mjs`.
+    pub fn with(environment: &[(&str, &str)]) -> Option<Self> {
         let folder = parts::provider()?;
         let mut child = Command::new("node")
             .arg("provider.mjs")
             .current_dir(folder)
-            .env("ACCESS_TOKEN_TTL_S", lifetime_s.to_string())
-            .env("SHAPE", shape)
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -59,6 +63,11 @@ impl Provider {
     /// Changes settings; see `tests/provider/control.mjs`.
     pub fn set(&self, settings: &Value) {
         self.ask(Some(&settings.to_string()));
+    }
+
+    /// Makes a web app known to it; see `tests/provider/openid.mjs`.
+    pub fn register(&self, client: &Value) {
+        self.set(&serde_json::json!({"clients": [client]}));
     }
 
     /// Sets all counters to zero.
