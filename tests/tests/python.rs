@@ -48,6 +48,39 @@ fn the_sdk_goes_on_when_a_token_ends() {
 }
 
 #[test]
+fn a_web_app_signs_its_users_in_and_out() {
+    let story = "a web app with the package";
+    let python = need!(story, python(), NO_PYTHON);
+    let provider = need!(story, Provider::start(3600), NO_PROVIDER);
+    provider.register(&json!({"client_id": "web", "redirect_uris": ["http://localhost:5000/callback"]}));
+    let sandbox = Sandbox::new();
+    let _agent = Agent::start(&sandbox);
+    let script = parts::source().join("tests/python/web.py");
+    let mut command = of_package(&sandbox, &python, &[]);
+    let ran = Finished::of(command.arg(script).arg(&provider.url).arg("web"));
+    ran.ok();
+    let mut said = ran.json();
+
+    let handles = said["handles"].take();
+    let length = said["longest"].take().as_u64().expect("a length");
+    assert!(length < 2500, "a consent fits into a cookie: {length}");
+    let denied = json!(["Refused", "denied", "start_over"]);
+    let users = json!(["ada@example.com", "grace@example.com"]);
+    assert_eq!(
+        said,
+        json!({"forged": denied, "twice": denied, "crossed": denied, "changed": denied, "replayed": denied,
+               "users": users, "whose": users, "own": [], "web": users, "ended": [true, false],
+               "over": ["LoginRequired", "login_required", "start_over"], "left": ["grace@example.com"],
+               "handles": null, "longest": null})
+    );
+    assert_eq!((provider.count("code_exchanges"), provider.count("grant_errors")), (2, 0));
+    let log = sandbox.logs();
+    for handle in handles.as_array().expect("a list").iter().filter_map(Value::as_str) {
+        assert!(handle.len() >= 43 && !log.contains(handle), "the log tells no handle");
+    }
+}
+
+#[test]
 fn every_release_of_the_sdk_takes_the_credentials() {
     let story = "older SDKs with the package";
     let python = need!(story, python(), NO_PYTHON);
