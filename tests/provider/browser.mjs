@@ -9,12 +9,8 @@
 //   SSO_TEST_JAVASCRIPT  0 turns scripts off
 import { renameSync, writeFileSync } from 'node:fs';
 import { chromium } from 'playwright-core';
+import { FLAGS } from './flags.mjs';
 
-// Run as root in a closed network: no sandbox, and nothing fetched on the browser's own account.
-const FLAGS = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-  '--disable-background-networking', '--disable-component-update', '--disable-sync',
-];
 const MOST_PAGES = 5;
 
 const { env } = process;

@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod browser;
+pub mod browsers;
 pub mod clients;
 pub mod herd;
 pub mod http;
@@ -16,6 +17,7 @@ pub mod rpc;
 pub mod sandbox;
 pub mod sso;
 pub mod token;
+pub mod web_app;
 
 pub use agent::Agent;
 pub use provider::Provider;

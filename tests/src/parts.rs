@@ -18,10 +18,15 @@ pub fn program(name: &str) -> PathBuf {
     FOLDER.get_or_init(|| std::env::var_os("SSO_TEST_BIN_DIR").map_or_else(build, PathBuf::from)).join(name)
 }
 
+/// One of our examples, which are built together with the programs.
+pub fn example(name: &str) -> Option<PathBuf> {
+    Some(program("examples").join(name)).filter(|file| file.is_file())
+}
+
 fn build() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--workspace", "--all-features", "--bins"])
+        .args(["build", "--quiet", "--workspace", "--all-features", "--bins", "--examples"])
         .current_dir(source())
         .stdin(Stdio::null())
         .status()
@@ -50,6 +55,12 @@ pub fn provider() -> Option<PathBuf> {
 /// The folder of the Databricks SDK for JavaScript, if it is there.
 pub fn javascript() -> Option<PathBuf> {
     Some(source().join("tests/databricks-js")).filter(|folder| folder.join("node_modules/.fetched").exists())
+}
+
+/// The folder of the examples for Node, if their packages are there.
+pub fn express() -> Option<PathBuf> {
+    let folder = source().join("client-lib/node/examples");
+    Some(folder).filter(|folder| folder.join("node_modules/.fetched").exists())
 }
 
 /// A program of the system.

@@ -36,13 +36,14 @@ pub fn fetch(workspace: &Workspace) -> Result<Vec<String>> {
         missing.push(format!("programs: {error:#}"));
     }
     type Fetch = fn(&Workspace, &Path) -> Result<()>;
-    let fetches: [(&str, Fetch); 7] = [
+    let fetches: [(&str, Fetch); 8] = [
         ("the OpenID provider (tests/provider)", provider),
-        ("the Databricks SDK for Python (tests/databricks-sdk)", python),
+        ("the Databricks SDK for Python, and Flask (tests/databricks-sdk)", python),
         ("older releases of it", older),
         ("the tools for the Python package (client-lib/python)", crate::python::fetch),
         ("dbt and the SQL connector", dbt),
         ("the Databricks SDK for JavaScript (tests/databricks-js)", javascript),
+        ("Express (client-lib/node/examples)", express),
         ("a system to boot systemd in", system),
     ];
     for (what, fetch) in fetches {
@@ -79,6 +80,10 @@ fn javascript(workspace: &Workspace, _: &Path) -> Result<()> {
     npm(&workspace.root.join("tests/databricks-js"))
 }
 
+fn express(workspace: &Workspace, _: &Path) -> Result<()> {
+    npm(&workspace.root.join("client-lib/node/examples"))
+}
+
 fn npm(folder: &Path) -> Result<()> {
     once(
         &folder.join("node_modules/.fetched"),
@@ -94,19 +99,27 @@ fn npm(folder: &Path) -> Result<()> {
 }
 
 fn python(workspace: &Workspace, parts: &Path) -> Result<()> {
-    environment(workspace, "requirements.txt", &parts.join("venv"))
+    environment(workspace, &["requirements.txt", "flask.txt"], &parts.join("venv"))
 }
 
 fn dbt(workspace: &Workspace, parts: &Path) -> Result<()> {
-    environment(workspace, "dbt.txt", &parts.join("dbt"))
+    environment(workspace, &["dbt.txt"], &parts.join("dbt"))
 }
 
-/// An environment of Python's with just what a list says.
-fn environment(workspace: &Workspace, list: &str, venv: &Path) -> Result<()> {
-    let list = workspace.root.join("tests/databricks-sdk").join(list);
-    once(&venv.join(".fetched"), &fs::read_to_string(&list)?, || {
+/// An environment of Python's with just what some lists say.
+fn environment(workspace: &Workspace, lists: &[&str], venv: &Path) -> Result<()> {
+    let folder = workspace.root.join("tests/databricks-sdk");
+    let mut recipe = String::new();
+    for list in lists {
+        recipe += &fs::read_to_string(folder.join(list)).with_context(|| format!("cannot read {list}"))?;
+    }
+    once(&venv.join(".fetched"), &recipe, || {
         done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv))?;
-        done(pip(venv.join("bin/python")).arg("-r").arg(&list))
+        done(
+            pip(venv.join("bin/python"))
+                .args(lists.iter().flat_map(|list| ["-r", list]))
+                .current_dir(&folder),
+        )
     })
 }
 

@@ -43,8 +43,19 @@ const STEPS: &[Step] = &[
 ];
 
 /// What `--quick` leaves out of the end-to-end tests: these need real parts, or run for minutes.
-const LONG: &[&str] =
-    &["chain", "clients", "force_refresh", "herd", "kill", "nspawn", "provider", "python", "seed", "soak"];
+const LONG: &[&str] = &[
+    "chain",
+    "clients",
+    "force_refresh",
+    "herd",
+    "kill",
+    "nspawn",
+    "provider",
+    "python",
+    "seed",
+    "soak",
+    "web_apps",
+];
 
 /// The same for every build, so that no dependency is compiled twice.
 const EVERYTHING: &[&str] = &["--workspace", "--all-features", "--locked"];
@@ -118,7 +129,7 @@ fn fetch_parts(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {
 }
 
 fn build(_: &Workspace, _: &Plan) -> Result<Outcome> {
-    ran(cargo().args(["build", "--bins"]).args(EVERYTHING))
+    ran(cargo().args(["build", "--bins", "--examples"]).args(EVERYTHING))
 }
 
 fn clippy(_: &Workspace, _: &Plan) -> Result<Outcome> {
