@@ -1,9 +1,9 @@
 // What a test may read and change while the provider runs: counters and settings, over a port of its own
 // and under an unguessable path. GET reads both; POST merges a JSON object into the settings;
 // POST with {"reset": true} also sets the counters to zero, with {"clients": […]} adds web apps: see
-// `webClient`. Under it, /secrets lists every value that
-// nobody but the agent and the provider should ever have seen, for a test to look for elsewhere, and
-// /subject?user=U&ttl=S gives a token of somebody else's to exchange.
+// `webClient`. Under it, /secrets lists every value that nobody but the agent and the provider should ever
+// have seen, for a test to look for elsewhere, and /subject?user=U&ttl=S gives a token of somebody else's to
+// exchange.
 import { setTimeout as pause } from 'node:timers/promises';
 import { fail } from './answers.mjs';
 import { ANYBODY, subject } from './exchange.mjs';
