@@ -1,6 +1,8 @@
 //! Web apps over the plain socket: a user signs in, the app holds a handle, and whatever is not that user's
 //! own callback changes nothing.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+
 use serde_json::{Value, json};
 use sso_agent::demo::{Consent, Issuer, Options, Shape};
 use sso_agent_tests::rpc::Connection;

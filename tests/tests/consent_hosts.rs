@@ -1,6 +1,8 @@
 //! Web apps' users at every shape of Databricks host, with the certified provider behind it: AWS, Azure, GCP,
 //! accounts, and Entra.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+
 use serde_json::{Value, json};
 use sso_agent_tests::rpc::Connection;
 use sso_agent_tests::{Agent, Provider, Sandbox, need, parts, token};
