@@ -126,8 +126,10 @@ impl Driver {
         if !idle.is_empty() {
             self.happened(Event::Abandoned(idle));
         }
-        let handles = self.handles.clone();
-        self.jobs.spawn_blocking(move || handles.note(now));
+        if self.handles.is_to_be_noted(now) {
+            let handles = self.handles.clone();
+            self.jobs.spawn_blocking(move || handles.write_uses());
+        }
     }
 
     /// Lets jobs end, so that no refresh token is lost on its way; their results still count.

@@ -144,14 +144,17 @@ impl Handles {
         idle.map(|user| user.session.clone()).collect()
     }
 
-    /// Notes when each was last used, if that has not been done for a while.
-    pub(crate) fn note(&self, now: Now) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        if written.is_none_or(|until| until.is_over(now)) {
-            *written = Some(now.after(WRITTEN_EVERY));
-            drop(written);
-            self.write_uses();
+    /// Whether it is time to note when each was last used; it is not again for a while.
+    pub(crate) fn is_to_be_noted(&self, now: Now) -> bool {
+        if self.read().by_handle.is_empty() {
+            return false;
         }
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = written.is_none_or(|until| until.is_over(now));
+        if due {
+            *written = Some(now.after(WRITTEN_EVERY));
+        }
+        due
     }
 
     /// Notes when each was last used.
@@ -238,7 +241,8 @@ mod tests {
         let handles = Handles::open(Some(file.clone()));
         handles.keep(session("1"), &user, Duration::from_secs(100));
         handles.find(&handle, LIMIT, at(500)).unwrap();
-        handles.note(at(500));
+        assert!(handles.is_to_be_noted(at(500)) && !handles.is_to_be_noted(at(501)));
+        handles.write_uses();
         let again = Handles::open(Some(file));
         again.keep(session("1"), &user, Duration::from_secs(100));
         assert_eq!(again.user_of(&session("1")).unwrap().last_used(), Duration::from_secs(500));
