@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    account::{self, Apps},
     clock,
     config::{self, Config},
     driver::Driver,
@@ -107,14 +108,17 @@ pub async fn run(
     let snapshot = Arc::new(Snapshot::default());
     let (handle, inbox) = Handle::new(snapshot.clone());
     let handles = Arc::new(Handles::open((!options.ephemeral).then(|| options.places.state.join(web::FILE))));
-    let (agent, unreadable) = load(&store, &snapshot, &handles).await?;
+    let (agent, mut unreadable) = load(&store, &snapshot, &handles).await?;
     let (sessions, web_sessions) = (agent.sessions().len(), agent.web_sessions().len());
     let config = read_config(&options.places).await?;
     let (metadata, addresses) = Metadata::load((!options.ephemeral).then(|| options.places.state.join(FILE)));
-    let about = Facts { started, key: store.key(), unreadable };
     let spender = Arc::new(Spender::new(store.clone(), Http::new()));
+    let apps_folder = (!options.ephemeral).then(|| options.places.state.join(account::FOLDER));
+    let apps = Apps::new(store.clone(), spender.clone(), apps_folder);
+    unreadable.extend(apps.read().await);
+    let about = Facts { started, key: store.key(), unreadable };
     let web = Arc::new(Web::new(handles.clone(), store, spender.clone()));
-    let (served, apps) = (handle.clone(), Arc::default());
+    let served = handle.clone();
     let service = Arc::new(Service::new(served, config.clone(), metadata.clone(), apps, web, about));
     let driver = Driver::new(agent, inbox, handle.clone(), spender, handles, config.clone(), place);
     let no_more_clients = CancellationToken::new();

@@ -8,6 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{method::methods, secret};
 
+/// In minutes; so are the others.
+const SHORTEST_TTL: u64 = 5;
+const LONGEST_ACCESS_TTL: u64 = 1440;
+const LONGEST_REFRESH_TTL: u64 = 129_600;
+
 /// How long the tokens of an app live, as the account API has it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +29,29 @@ pub struct TokenAccessPolicy {
     /// Whether a refresh token is good for one use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enable_single_use_refresh_tokens: Option<bool>,
+}
+
+impl TokenAccessPolicy {
+    /// What of it no account would take, in words.
+    pub fn problem(&self) -> Option<String> {
+        let within = |what: &str, minutes: Option<u64>, most: u64| match minutes {
+            Some(minutes) if !(SHORTEST_TTL..=most).contains(&minutes) => {
+                Some(format!("{what} lives for {SHORTEST_TTL} to {most} minutes, not for {minutes}"))
+            }
+            Some(_) | None => None,
+        };
+        let (access, refresh) = (self.access_token_ttl_in_minutes, self.refresh_token_ttl_in_minutes);
+        within("an access token", access, LONGEST_ACCESS_TTL)
+            .or_else(|| within("a refresh token", refresh, LONGEST_REFRESH_TTL))
+            .or_else(|| {
+                let longer = access.zip(refresh).is_some_and(|(access, refresh)| access > refresh);
+                longer.then(|| "an access token must not outlive the refresh token".to_owned())
+            })
+            .or_else(|| {
+                let none = self.absolute_session_lifetime_in_minutes == Some(0);
+                none.then(|| "a session lives for a minute at least".to_owned())
+            })
+    }
 }
 
 /// Which account is meant, and by whose authority: the session there, a client's secret, or, for hosts that
@@ -219,6 +247,21 @@ in_account! {
     }
 }
 
+/// The answer of `app.create`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AppCreated {
+    /// As the account API calls it.
+    pub integration_id: String,
+    /// Its OAuth client.
+    pub client_id: String,
+    /// Given this once; absent for a public app, and when the agent keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "secret::on_wire_option")]
+    pub client_secret: Option<SecretString>,
+    /// Whether the agent keeps the client under the app's name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
+}
+
 /// An app that the agent keeps, by its name.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -270,7 +313,8 @@ methods! {
     Delete(AppWhich) = "app.delete",
     /// Enrol the account.
     Enroll(AppEnroll) = "app.enroll",
-    /// Whether it is enrolled: `is_enabled`.
+    /// Whether it is enrolled: `is_enabled`; or, as of the call before this, that it need not be: `needed`,
+    /// which is false, with the `status` and the `answer` of the account.
     Enrollment(AppAccount) = "app.enrollment",
     /// One page of the published apps that the account has enabled.
     PublishedList(AppList) = "app.published.list",
@@ -303,5 +347,25 @@ mod tests {
         assert!(!format!("{read:?} {account:?}").contains("CANARY"));
         assert_eq!(read.clone().at(account).account_id, read.account_id);
         assert!(serde_json::from_str::<AppWhich>(r#"{"integration_id":"i","acount_id":"a"}"#).is_err());
+    }
+
+    #[test]
+    fn lifetimes_that_no_account_takes_are_told() {
+        let policy = |access, refresh| TokenAccessPolicy {
+            access_token_ttl_in_minutes: access,
+            refresh_token_ttl_in_minutes: refresh,
+            ..TokenAccessPolicy::default()
+        };
+        for (access, refresh) in [(None, None), (Some(5), Some(5)), (Some(1440), Some(129_600))] {
+            assert_eq!(policy(access, refresh).problem(), None);
+        }
+        for (access, refresh, why) in [
+            (Some(4), None, "an access token lives for 5 to 1440 minutes, not for 4"),
+            (Some(1441), None, "an access token lives for 5 to 1440 minutes, not for 1441"),
+            (None, Some(129_601), "a refresh token lives for 5 to 129600 minutes, not for 129601"),
+            (Some(61), Some(60), "an access token must not outlive the refresh token"),
+        ] {
+            assert_eq!(policy(access, refresh).problem().as_deref(), Some(why));
+        }
     }
 }

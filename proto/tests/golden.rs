@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sso_agent_proto::{
     agent::{Done, Info},
-    app::{AppCall, KeptApps},
+    app::{AppCall, AppCreated, KeptApps},
     consent::{ConsentFinished, ConsentStarted},
     events::Event,
     fault::Fault,
@@ -51,6 +51,7 @@ fn every_method_is_read_and_its_result_written_as_pinned() {
             Call::SessionLogout(_) | Call::ConsentEnd(_) => same::<LoggedOut>(result),
             Call::ConsentStart(_) => same::<ConsentStarted>(result),
             Call::ConsentFinish(_) => same::<ConsentFinished>(result),
+            Call::App(AppCall::Create(_)) => same::<AppCreated>(result),
             Call::App(AppCall::Kept) => same::<KeptApps>(result),
             // As the account API answers.
             Call::App(_) => assert!(result.is_object()),

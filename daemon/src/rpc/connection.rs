@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use sso_agent_proto::{
+    app::{AppCall, AppCreate},
     events::Subscribe,
     lines::Lines,
     method::Call,
@@ -16,7 +17,7 @@ use sso_agent_proto::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf},
-    sync::{broadcast::error::RecvError, mpsc},
+    sync::{broadcast::error::RecvError, mpsc, oneshot},
     task::JoinSet,
     time::Instant,
 };
@@ -69,14 +70,21 @@ struct Connection<S> {
     lines: Lines,
     service: Shared,
     /// Replies of what runs beside; whoever is too fast waits here.
-    out: mpsc::Sender<Line>,
-    outbox: mpsc::Receiver<Line>,
+    out: mpsc::Sender<Outgoing>,
+    outbox: mpsc::Receiver<Outgoing>,
     /// Ends with a reply, which is owed even after the client closed its side.
     answering: JoinSet<()>,
     /// Ends with the client: sign-ins and subscriptions.
     watching: JoinSet<()>,
     /// When the rest of the message that has begun is overdue.
     late_at: Option<Instant>,
+}
+
+/// A line to the client.
+struct Outgoing {
+    line: Line,
+    /// Who wants to know that it went out.
+    sent: Option<oneshot::Sender<()>>,
 }
 
 /// Why a connection ends.
@@ -105,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
             };
             let step = tokio::select! {
                 biased;
-                Some(reply) = self.outbox.recv() => write(&mut self.writer, &reply).await,
+                Some(reply) = self.outbox.recv() => deliver(&mut self.writer, reply).await,
                 Some(_) = self.answering.join_next(), if !self.answering.is_empty() => Ok(()),
                 Some(_) = self.watching.join_next(), if !self.watching.is_empty() => Ok(()),
                 read = self.reader.read(chunk.as_mut_slice()), if !busy => match read {
@@ -130,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
         loop {
             let sent = tokio::select! {
                 biased;
-                Some(reply) = self.outbox.recv() => write(&mut self.writer, &reply).await,
+                Some(reply) = self.outbox.recv() => deliver(&mut self.writer, reply).await,
                 next = self.answering.join_next() => if next.is_none() { break } else { Ok(()) },
             };
             if sent.is_err() {
@@ -138,7 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
             }
         }
         while let Ok(reply) = self.outbox.try_recv() {
-            if write(&mut self.writer, &reply).await.is_err() {
+            if deliver(&mut self.writer, reply).await.is_err() {
                 return;
             }
         }
@@ -209,7 +217,7 @@ fn begin(
     id: Id,
     call: Call,
     service: &Shared,
-    out: &mpsc::Sender<Line>,
+    out: &mpsc::Sender<Outgoing>,
     answering: &mut JoinSet<()>,
     watching: &mut JoinSet<()>,
 ) {
@@ -220,6 +228,9 @@ fn begin(
         }
         Call::EventsSubscribe(wish) => {
             watching.spawn(async move { tell_events(id, wish, &service, &out).await });
+        }
+        Call::App(AppCall::Create(create)) => {
+            answering.spawn(async move { create_and_tell(id, create, &service, &out).await });
         }
         Call::TokenGet(_)
         | Call::AgentInfo
@@ -247,7 +258,22 @@ fn begin(
     }
 }
 
-async fn login_and_tell(id: Id, login: Login, service: &Shared, out: &mpsc::Sender<Line>) {
+/// A secret that nobody hears is lost with whoever asked for it.
+async fn create_and_tell(id: Id, create: AppCreate, service: &Shared, out: &mpsc::Sender<Outgoing>) {
+    match service.app_created(&id, create).await {
+        Ok((line, receipt)) => {
+            let (sent, heard) = oneshot::channel();
+            // A connection that has ended says nothing.
+            let _ = out.send(Outgoing { line, sent: Some(sent) }).await;
+            if heard.await.is_ok() {
+                receipt.sign().await;
+            }
+        }
+        Err(error) => send(out, refusal(&id, error)).await,
+    }
+}
+
+async fn login_and_tell(id: Id, login: Login, service: &Shared, out: &mpsc::Sender<Outgoing>) {
     let plan = match service.plan(login).await {
         Ok(plan) => plan,
         Err(fault) => return send(out, refusal(&id, fault.into())).await,
@@ -270,7 +296,7 @@ async fn login_and_tell(id: Id, login: Login, service: &Shared, out: &mpsc::Send
     }
 }
 
-async fn tell_events(id: Id, wish: Subscribe, service: &Shared, out: &mpsc::Sender<Line>) {
+async fn tell_events(id: Id, wish: Subscribe, service: &Shared, out: &mpsc::Sender<Outgoing>) {
     let mut events = service.subscribe();
     send(out, line(&id, &sso_agent_proto::agent::Done {})).await;
     loop {
@@ -301,8 +327,17 @@ fn refusal(id: &Id, error: RpcError) -> Line {
 }
 
 /// The connection may have ended; then nobody wants it.
-async fn send(out: &mpsc::Sender<Line>, line: Line) {
-    let _ = out.send(line).await;
+async fn send(out: &mpsc::Sender<Outgoing>, line: Line) {
+    let _ = out.send(Outgoing { line, sent: None }).await;
+}
+
+async fn deliver<W: AsyncWrite + Unpin>(writer: &mut W, reply: Outgoing) -> Result<(), End> {
+    write(writer, &reply.line).await?;
+    if let Some(sent) = reply.sent {
+        // Who wanted to know may have had enough.
+        let _ = sent.send(());
+    }
+    Ok(())
 }
 
 async fn write<W: AsyncWrite + Unpin>(writer: &mut W, bytes: &[u8]) -> Result<(), End> {

@@ -111,7 +111,7 @@ impl Service {
     }
 
     /// What a request means. A profile that is not known may have been written just now.
-    pub(super) async fn meant(&self, wanted: &session::Target) -> Result<(Arc<Known>, Meant), Fault> {
+    pub(crate) async fn meant(&self, wanted: &session::Target) -> Result<(Arc<Known>, Meant), Fault> {
         let known = self.config.known();
         match known.meant(wanted) {
             Err(fault) if fault.kind() == Kind::UnknownHost && wanted.profile.is_some() => {

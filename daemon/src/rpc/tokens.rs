@@ -1,7 +1,7 @@
 //! `token.get`: from memory where that is possible, else by asking the driver; for a profile whose token
 //! stands in a file, from there.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use sso_agent_core::{
     agent::{Agent, Answer, Target},
     refusal::{OAuthError, Refusal},
     time::Now,
-    words::{Need, SessionId},
+    words::{Lease, Need, SessionId},
 };
 use sso_agent_proto::{
     fault::{Fault, Kind},
@@ -77,13 +77,20 @@ impl Service {
             None => self.meant(&ask.target()).await?,
         };
         let need = translate::need(ask, known.settings.force_refresh_within);
-        let answer = self.token_meant(&known, meant, ask, need).await?;
-        let now = clock::now();
-        match answer {
-            Answer::Token(session, lease) => Ok(token_line(id, &session, &Offered::from(lease), now)),
-            Answer::Refused(refusal) => Err(translate::fault(&refusal).into()),
-            Answer::SignedIn(_) => Err(RpcError::new(Code::Internal, "asked for a token, told of a sign-in")),
-        }
+        let (session, lease) = told(self.token_meant(&known, meant, ask, need).await?)?;
+        Ok(token_line(id, &session, &Offered::from(lease), clock::now()))
+    }
+
+    /// A token of what is meant, for a call that the agent makes itself.
+    pub(crate) async fn own_lease(
+        &self,
+        known: &Known,
+        meant: Meant,
+        wait: Duration,
+    ) -> Result<Arc<Lease>, RpcError> {
+        let ask = TokenGet { wait_s: Some(wait.as_secs()), ..TokenGet::default() };
+        let need = translate::need(&ask, known.settings.force_refresh_within);
+        Ok(told(self.token_meant(known, meant, &ask, need).await?)?.1)
     }
 
     fn meant_by(&self, handle: &SecretString, ask: &TokenGet) -> Result<Meant, RpcError> {
@@ -163,6 +170,14 @@ impl Service {
             Wish::Missing(scope) if web => return Err(not_consented_to(&scope)),
             Wish::Missing(scope) => return Err(not_granted(&scope)),
         })
+    }
+}
+
+fn told(answer: Answer) -> Result<(SessionId, Arc<Lease>), RpcError> {
+    match answer {
+        Answer::Token(session, lease) => Ok((session, lease)),
+        Answer::Refused(refusal) => Err(translate::fault(&refusal).into()),
+        Answer::SignedIn(_) => Err(RpcError::new(Code::Internal, "asked for a token, told of a sign-in")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A sign-in without a person: the client shows its secret (RFC 6749, 4.4), or a token that its platform
 //! gave it (RFC 8693).
 
+use secrecy::SecretString;
 use sso_agent_core::{
     agent::SignedIn,
     login::{Flow, Plan, Step, Subject},
@@ -40,6 +41,12 @@ pub(super) async fn sign_in(
         }
         Err(refusal) => report(Err(refusal)),
     }
+}
+
+/// Gets a token for one call, and keeps nothing of it.
+pub(crate) async fn token_once(plan: &Plan, http: &Http) -> Result<SecretString, Refusal> {
+    let chosen = choose(plan, http).await?;
+    Ok(exchange(http, &chosen).await?.grant.access_token)
 }
 
 async fn choose(plan: &Plan, http: &Http) -> Result<Chosen, Refusal> {

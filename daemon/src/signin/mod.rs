@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::{
     bank::{Banked, about, bank, record, renewable},
     import::{Takeover, take_over},
+    machine::token_once,
     server::{Server, find},
 };
 pub(crate) use crate::http::links::Links;

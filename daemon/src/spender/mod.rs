@@ -19,11 +19,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use self::{crowd::Crowd, means::buy, narrow::Narrow, turns::Turns};
+use self::{crowd::Crowd, means::buy, narrow::Narrow};
 pub(crate) use self::{
     lease::{leased, passed_through, restored, stored},
     means::{Without, client_of, server_of, show},
     take::Taken,
+    turns::Turns,
 };
 use crate::{
     clock,

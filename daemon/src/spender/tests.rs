@@ -6,7 +6,6 @@ use std::{
 use secrecy::ExposeSecret as _;
 use sso_agent_core::words::Need;
 use sso_agent_proto::agent::Key;
-
 use zeroize::Zeroizing;
 
 use super::*;

@@ -1,7 +1,8 @@
-//! One at a time per session, in the order of asking.
+//! One at a time per session, or per whatever else a turn is of, in the order of asking.
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
@@ -11,17 +12,22 @@ use tokio::sync::OwnedMutexGuard;
 type Turn = tokio::sync::Mutex<()>;
 
 /// See the module.
-#[derive(Default)]
-pub(crate) struct Turns(Mutex<HashMap<SessionId, Weak<Turn>>>);
+pub(crate) struct Turns<K = SessionId>(Mutex<HashMap<K, Weak<Turn>>>);
 
-impl Turns {
+impl<K> Default for Turns<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Clone + Eq + Hash> Turns<K> {
     /// Waits until it is our turn; it ends when what this gives is dropped.
-    pub(crate) async fn of(&self, id: &SessionId) -> OwnedMutexGuard<()> {
+    pub(crate) async fn of(&self, id: &K) -> OwnedMutexGuard<()> {
         let turn = self.queue(id);
         turn.lock_owned().await
     }
 
-    fn queue(&self, id: &SessionId) -> Arc<Turn> {
+    fn queue(&self, id: &K) -> Arc<Turn> {
         let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = queues.get(id).and_then(Weak::upgrade) {
             return queue;

@@ -23,12 +23,12 @@ use std::{io, path::PathBuf};
 use zeroize::Zeroizing;
 
 pub(crate) use self::{
-    files::{private_dir, read as read_private, write as write_private},
+    files::{private_dir, read as read_private, sweep, write as write_private},
     keyring::{Keyring, KeyringError, SystemKeyring},
     lock::{LockError, StoreLock},
     memory::Memory,
     record::{Record, Renewal, StoredLease, WebUser},
-    sealed_file::SealedFiles,
+    sealed_file::{SealedFiles, file_name},
 };
 
 #[cfg(test)]

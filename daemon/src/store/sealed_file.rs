@@ -57,7 +57,7 @@ impl SealedFiles {
     }
 
     fn path(&self, id: &str) -> PathBuf {
-        self.sessions.join(file_name(id))
+        self.sessions.join(file_name(id, ENDING))
     }
 
     fn paths(&self) -> io::Result<Vec<PathBuf>> {
@@ -90,7 +90,7 @@ impl SealedFiles {
 
     fn unseal(&self, path: &Path, file: &[u8]) -> Result<Record, String> {
         let sealed = Sealed::parse(file).map_err(|error| error.to_string())?;
-        if path.file_name() != Some(file_name(sealed.session()).as_ref()) {
+        if path.file_name() != Some(file_name(sealed.session(), ENDING).as_ref()) {
             return Err("its name is not that of the session in it".to_owned());
         }
         let (source, key_id) = sealed.key();
@@ -214,14 +214,14 @@ fn passes(_: i32) -> bool {
 }
 
 /// What people recognize of the id, and enough of its hash to be its alone.
-fn file_name(id: &str) -> String {
+pub(crate) fn file_name(id: &str, ending: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '.' { c } else { '_' };
     let mut name: String = id.chars().map(safe).take(100).collect();
     if name.starts_with('.') {
         name.replace_range(..1, "_");
     }
     let hash = Sha256::digest(id);
-    format!("{name}-{}{ENDING}", hex(&hash[..8]))
+    format!("{name}-{}{ending}", hex(&hash[..8]))
 }
 
 /// The names under which what was at `path` is kept.

@@ -7,6 +7,7 @@ use tokio::io::DuplexStream;
 
 use super::*;
 use crate::{
+    account::Apps,
     clock,
     config::Config,
     handle::Handle,
@@ -30,8 +31,9 @@ fn service() -> Shared {
     let about = About { started: now, key: Key::None, unreadable: vec![] };
     let store: Arc<dyn Store> = Arc::new(Memory::default());
     let spender = Arc::new(Spender::new(store.clone(), Http::new()));
+    let apps = Apps::new(store.clone(), spender.clone(), None);
     let web = Arc::new(Web::new(Arc::default(), store, spender));
-    Arc::new(Service::new(handle, config, Metadata::load(None).0, Arc::default(), web, about))
+    Arc::new(Service::new(handle, config, Metadata::load(None).0, apps, web, about))
 }
 
 fn lease(now: Now) -> Lease {

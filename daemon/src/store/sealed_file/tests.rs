@@ -45,12 +45,12 @@ fn tree(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 #[test]
 fn a_file_has_a_name_that_people_recognize_and_that_no_other_session_has() {
-    let name = file_name("https://idp.example:8443/a#b");
+    let name = file_name("https://idp.example:8443/a#b", ENDING);
     assert!(name.starts_with("https___idp.example_8443_a_b-"), "{name}");
-    assert_ne!(file_name("a#b"), file_name("a/b"));
-    assert_eq!(file_name("../../etc").matches('/').count(), 0);
-    assert!(file_name(&"é".repeat(3000)).len() < 200);
-    assert!(!file_name(".tmp").starts_with('.'));
+    assert_ne!(file_name("a#b", ENDING), file_name("a/b", ENDING));
+    assert_eq!(file_name("../../etc", ENDING).matches('/').count(), 0);
+    assert!(file_name(&"é".repeat(3000), ENDING).len() < 200);
+    assert!(!file_name(".tmp", ENDING).starts_with('.'));
 }
 
 #[test]
