@@ -1,5 +1,7 @@
 //! What can be said on the command line; the doc comments are the help.
 
+pub(crate) mod app;
+
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -40,6 +42,9 @@ pub(crate) enum Command {
     MetadataUrl(MetadataUrl),
     /// Take over sign-ins from the Databricks CLI and SDKs, without a browser
     Import(Import),
+    /// Register and manage custom OAuth apps of a Databricks account
+    #[command(subcommand)]
+    App(app::App),
     /// Write, show, check and edit the settings of the agent
     #[command(subcommand)]
     Config(Config),

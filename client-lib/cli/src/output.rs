@@ -122,6 +122,11 @@ pub(crate) fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
+/// Whether what is printed, or said, stays on a screen.
+pub(crate) fn is_seen() -> bool {
+    io::stdout().is_terminal() || io::stderr().is_terminal()
+}
+
 /// Without what would steer a terminal.
 pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()

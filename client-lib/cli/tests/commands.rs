@@ -9,6 +9,7 @@ fn commands_say_what_is_written_down() {
         .env("SSO_AGENT_SOCK", "/nonexistent/agent.sock")
         .env("SSO_AGENT_STATE", "/nonexistent/state")
         .env("DATABRICKS_HOST", "")
+        .env("DATABRICKS_ACCOUNT_ID", "")
         .env("DATABRICKS_CONFIG_PROFILE", "")
         .env("DATABRICKS_CONFIG_FILE", "/nonexistent/.databrickscfg")
         .case("tests/cmd/*.md");

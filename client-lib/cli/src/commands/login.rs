@@ -1,24 +1,19 @@
 //! `sso login`. Interrupting it hangs up, which takes the sign-in back.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, BufRead as _, IsTerminal as _, Read as _},
-};
+use std::collections::BTreeMap;
 
-use secrecy::{SecretString, zeroize::Zeroizing};
+use secrecy::SecretString;
 use sso_agent_client::{
     blocking::Agent,
     proto::session::{Flow, Login, Session, Step},
 };
 
-use super::resolved;
+use super::{resolved, secrets};
 use crate::{
     args, browser,
     exit::Failure,
     output::{Output, clean},
 };
-
-const LONGEST_SECRET: usize = 16 * 1024;
 
 /// The variables of workload identity (`env-oidc`, `github-oidc`).
 const WORKLOAD_IDENTITY: &[&str] = &[
@@ -34,7 +29,8 @@ pub(super) fn run(args: args::Login, output: &Output) -> Result<(), Failure> {
         return Err(Failure::usage("no host is named", "say where: `sso login HOST`"));
     }
     let by_browser = args.no_browser || args.port.is_some();
-    let secret = if args.client_secret_stdin { Some(client_secret(output)?) } else { None };
+    let secret =
+        if args.client_secret_stdin { Some(secrets::from_stdin("client secret", output)?) } else { None };
     let login = Login {
         host: which.host,
         profile: which.profile,
@@ -53,20 +49,6 @@ pub(super) fn run(args: args::Login, output: &Output) -> Result<(), Failure> {
     };
     let session = Agent::connect()?.login(login, |step| show(&step, args.no_browser, output))?;
     output.result(&session, || signed_in(&session))
-}
-
-/// One line from stdin, where no list of processes shows it.
-fn client_secret(output: &Output) -> Result<SecretString, Failure> {
-    if io::stdin().is_terminal() {
-        output.note("Paste the client secret and press Enter (it shows on the screen):");
-    }
-    let mut line = Zeroizing::new(String::with_capacity(LONGEST_SECRET));
-    let read = io::stdin().lock().take(LONGEST_SECRET as u64).read_line(&mut line);
-    read.map_err(|error| Failure::failed(format!("stdin cannot be read: {error}"), "pipe the secret in"))?;
-    match line.trim() {
-        "" => Err(Failure::usage("there is no client secret on stdin", "pipe it in: `… < secret.txt`")),
-        secret => Ok(secret.into()),
-    }
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod agent;
+mod app;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
@@ -11,8 +12,10 @@ mod login;
 mod logout;
 mod metadata;
 mod pages;
+mod secrets;
 mod shim;
 mod status;
+mod table;
 mod time;
 mod token;
 mod watch;
@@ -33,6 +36,7 @@ pub(crate) fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Env(args) => metadata::env(args, output),
         Command::MetadataUrl(args) => metadata::url(args, output),
         Command::Import(args) => import::run(args, output),
+        Command::App(command) => app::run(command, output),
         Command::Config(command) => config::run(&command, output),
         Command::Agent(command) => agent::run(command, output),
         Command::Shim(command) => shim::run(command, output),

@@ -1,6 +1,6 @@
 //! `sso status`: every session, and what a person should know of the agent that keeps them.
 
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets::NOTHING};
+use comfy_table::{Cell, Color};
 use jiff::Timestamp;
 use serde::Serialize;
 use sso_agent_client::{
@@ -11,7 +11,10 @@ use sso_agent_client::{
     },
 };
 
-use super::{time, watch};
+use super::{
+    table::{self, NONE},
+    time, watch,
+};
 use crate::{
     args,
     exit::Failure,
@@ -20,8 +23,6 @@ use crate::{
 
 const HEADER: [&str; 7] = ["HOST", "LABEL", "USER", "STATE", "EXPIRES IN", "NEXT REFRESH", "LAST ERROR"];
 const WEB_HEADER: [&str; 7] = ["SESSION", "APP", "USER", "STATE", "EXPIRES IN", "NEXT REFRESH", "IDLE IN"];
-/// Stands where there is nothing to say.
-const NONE: &str = "-";
 
 /// What is shown.
 #[derive(Debug, Serialize)]
@@ -63,7 +64,7 @@ pub(super) fn fetch(agent: &mut Agent, host: Option<&str>) -> Result<Shown, Fail
 pub(super) fn words(shown: &Shown, now: Timestamp) -> String {
     let mut text = match shown.sessions.as_slice() {
         [] => "No sessions. Sign in with `sso login HOST`.\n".to_owned(),
-        sessions => table(HEADER, sessions.iter().map(|session| row(session, now))),
+        sessions => table::lines(HEADER, sessions.iter().map(|session| row(session, now))),
     };
     for remark in remarks(&shown.agent) {
         text += &format!("\n{remark}");
@@ -74,20 +75,8 @@ pub(super) fn words(shown: &Shown, now: Timestamp) -> String {
 fn web_words(sessions: &[Session], now: Timestamp) -> String {
     match sessions {
         [] => "No web app has signed anybody in.\n".to_owned(),
-        sessions => table(WEB_HEADER, sessions.iter().map(|session| web_row(session, now))),
+        sessions => table::lines(WEB_HEADER, sessions.iter().map(|session| web_row(session, now))),
     }
-}
-
-fn table<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [Cell; N]>) -> String {
-    let mut table = Table::new();
-    // Columns that shrink to the terminal would cut hosts in the middle; colours are taken out again
-    // where it is no terminal.
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).enforce_styling();
-    table.set_header(header.map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
-    rows.for_each(|row| {
-        table.add_row(row);
-    });
-    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 fn row(session: &Session, now: Timestamp) -> [Cell; 7] {

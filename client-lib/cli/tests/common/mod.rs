@@ -88,7 +88,9 @@ impl Fake {
         let mut command = Command::new(program);
         command.args(args).env("SSO_AGENT_SOCK", self.folder.path().join("s"));
         command.env("SSO_AGENT_AUTOSTART", "0").env("BROWSER", "/nonexistent").env("NO_COLOR", "1");
-        command.env_remove("DATABRICKS_HOST").env_remove("DATABRICKS_CONFIG_PROFILE");
+        for name in ["DATABRICKS_HOST", "DATABRICKS_ACCOUNT_ID", "DATABRICKS_CONFIG_PROFILE"] {
+            command.env_remove(name);
+        }
         command.stdin(Stdio::null());
         command
     }
