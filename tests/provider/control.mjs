@@ -2,8 +2,8 @@
 // and under an unguessable path. GET reads both; POST merges a JSON object into the settings;
 // POST with {"reset": true} also sets the counters to zero, with {"clients": […]} adds web apps: see
 // `webClient`. Under it, /secrets lists every value that nobody but the agent and the provider should ever
-// have seen, for a test to look for elsewhere, and /subject?user=U&ttl=S gives a token of somebody else's to
-// exchange.
+// have seen, for a test to look for elsewhere, /subject?user=U&ttl=S gives a token of somebody else's to
+// exchange, and /requests lists what the API of the account was asked since the last reset.
 import { setTimeout as pause } from 'node:timers/promises';
 import { fail } from './answers.mjs';
 import { ANYBODY, subject } from './exchange.mjs';
@@ -61,11 +61,18 @@ export function newState(env) {
     // {"cut": true, "times": 1} to drop the connection after the provider has decided. "echo" makes the
     // answer repeat the whole request, as careless servers do.
     token_fault: null,
+    // The API of an account: see account_api.mjs.
+    passwords: false,
+    admin: true,
+    enrollment: false,
+    app_answer: 'json',
+    app_delay_ms: 0,
   };
   const secrets = new Set();
   // The challenges of those who asked for offline_access.
   const offline = new Set();
   const callers = {};
+  const requests = [];
   const inflight = {};
   const enter = (name) => {
     inflight[name] = (inflight[name] ?? 0) + 1;
@@ -78,6 +85,7 @@ export function newState(env) {
     secrets,
     offline,
     callers,
+    requests,
     granted(grant) {
       counters[GRANTS[grant]] += 1;
     },
@@ -136,6 +144,7 @@ export function control(state, path, audience, register) {
   return async (req, res) => {
     const { pathname, searchParams } = new URL(req.url, 'http://control');
     if (pathname === `${path}/secrets`) return res.end(JSON.stringify([...state.secrets]));
+    if (pathname === `${path}/requests`) return res.end(JSON.stringify(state.requests));
     if (pathname === `${path}/subject`) {
       const token = await subject(searchParams.get('user'), audience, Number(searchParams.get('ttl') ?? 3600));
       state.secrets.add(token);
@@ -166,5 +175,6 @@ function apply(state, { reset, ...changes }) {
   Object.assign(state.settings, changes);
   if (!reset) return;
   Object.assign(state.counters, COUNTERS);
+  state.requests.length = 0;
   for (const user of Object.keys(state.callers)) delete state.callers[user];
 }

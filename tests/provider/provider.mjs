@@ -57,6 +57,7 @@ const host = workspace({
   shape,
   accepts: { key: publicKey, issuer: [shape.issuer, `${url}${MOUNT}`], audience: [url, AZURE_APP] },
   state,
+  register: ({ client_id, redirect_urls }, client_secret) => register({ client_id, client_secret, redirect_uris: redirect_urls }),
 });
 
 server.on('request', (req, res) => {

@@ -1,6 +1,7 @@
 // A stand-in for the host itself: what it says of itself, and a few API calls, for tokens of its own
 // providers that have not expired, to the second.
 import { jwtVerify } from 'jose';
+import { ROOT, accountApi } from './account_api.mjs';
 import { misbehave, reply } from './answers.mjs';
 import { subject } from './exchange.mjs';
 import { ACCOUNT } from './shapes.mjs';
@@ -24,9 +25,15 @@ const CALLS = {
   [`/api/2.0/accounts/${ACCOUNT}/workspaces`]: () => WORKSPACES,
 };
 
-/// `shape` says what it is; `accepts` whose tokens it takes: `issuer`, `audience` and `key`.
-export function workspace({ url, shape, accepts: { key, ...claims }, state }) {
+/// `shape` says what it is; `accepts` whose tokens it takes: `issuer`, `audience` and `key`; `register` makes an
+/// app of the account one that people can sign in with.
+export function workspace({ url, shape, accepts: { key, ...claims }, state, register }) {
   const { counters, settings } = state;
+  const verified = async (authorization) => {
+    const token = /^Bearer (\S+)$/.exec(authorization ?? '')?.[1] ?? '';
+    return (await jwtVerify(token, key, { ...claims, requiredClaims: ['exp', 'sub'] })).payload;
+  };
+  const account = accountApi({ state, register, identify: async (authorization) => (await verified(authorization)).sub });
   return async (req, res, path) => {
     if (path === '/.well-known/databricks-config') {
       counters.config_fetches += 1;
@@ -36,18 +43,18 @@ export function workspace({ url, shape, accepts: { key, ...claims }, state }) {
       const audience = new URL(req.url, url).searchParams.get('audience') ?? shape.audiences[0];
       return reply(res, 200, { value: await subject('repo:octo/app', audience, 600) });
     }
+    if (shape.config.host_type !== 'workspace' && path.startsWith(ROOT)) return account(req, res);
     const call = CALLS[path];
     if (!call || req.method !== 'GET') {
       return reply(res, 404, { error_code: 'ENDPOINT_NOT_FOUND', message: `No API found for '${req.method} ${path}'` });
     }
     counters.api_calls += 1;
     try {
-      const token = /^Bearer (\S+)$/.exec(req.headers.authorization ?? '')?.[1] ?? '';
       if (settings.refuse_calls > 0) {
         settings.refuse_calls -= 1;
         throw new Error('refused as a test wants it');
       }
-      const { payload } = await jwtVerify(token, key, { ...claims, requiredClaims: ['exp', 'sub'] });
+      const payload = await verified(req.headers.authorization);
       state.called(payload.sub);
       return reply(res, 200, call(payload));
     } catch (error) {

@@ -5,6 +5,7 @@
 //! so to its service manager, a provider when it has printed its address, a herd when every member has.
 
 pub mod agent;
+pub mod arguments;
 pub mod browser;
 pub mod browsers;
 pub mod clients;

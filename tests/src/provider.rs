@@ -80,6 +80,11 @@ impl Provider {
         serde_json::from_str(&self.below("secrets", "")).expect("a list")
     }
 
+    /// What the API of the account was asked since the last reset, request by request.
+    pub fn requests(&self) -> Vec<Value> {
+        serde_json::from_str(&self.below("requests", "")).expect("a list")
+    }
+
     /// A token of somebody else's for this user, to exchange for one of this host's.
     pub fn subject(&self, user: &str) -> String {
         self.below("subject", &format!("user={user}"))

@@ -6,10 +6,8 @@
 
 use serde_json::json;
 use sso_agent_tests::sandbox::{files, read};
-use sso_agent_tests::{Agent, Finished, Provider, Sandbox, need, token};
+use sso_agent_tests::{Agent, Finished, Provider, Sandbox, arguments, need, token};
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -19,8 +17,8 @@ fn no_secret_is_in_logs_arguments_errors_or_files() {
     let provider = need!("the canaries", Provider::start(4), "the OpenID provider is missing");
     let over = AtomicBool::new(false);
 
-    let (said, tokens, arguments) = thread::scope(|scope| {
-        let watch = scope.spawn(|| watch_arguments(&over));
+    let (said, tokens, lines) = thread::scope(|scope| {
+        let watch = scope.spawn(|| arguments::watch(&over));
         let (said, tokens) = scenario(&sandbox, &provider);
         over.store(true, Ordering::Relaxed);
         (said, tokens, watch.join().unwrap())
@@ -30,7 +28,7 @@ fn no_secret_is_in_logs_arguments_errors_or_files() {
     assert!(secrets.len() >= 6, "a code, a verifier and some refresh tokens: {}", secrets.len());
     let logs = sandbox.logs();
     assert!(logs.contains("TRACE") || logs.contains("DEBUG"), "the log is verbose");
-    assert!(arguments.iter().any(|line| line.contains("sso-agent")), "processes were watched");
+    assert!(lines.iter().any(|line| line.contains("sso-agent")), "processes were watched");
     let mut found = BTreeSet::new();
     let mut nowhere = |what: &str, text: &[u8], secrets: &[String]| {
         for secret in secrets {
@@ -41,7 +39,7 @@ fn no_secret_is_in_logs_arguments_errors_or_files() {
     };
     for secrets in [&secrets, &tokens] {
         nowhere("the log", logs.as_bytes(), secrets);
-        for line in &arguments {
+        for line in &lines {
             nowhere("a process's arguments", line.as_bytes(), secrets);
         }
         for file in files(&sandbox.path("home")).iter().chain(&files(&sandbox.path("run"))) {
@@ -89,25 +87,6 @@ fn scenario(sandbox: &Sandbox, provider: &Provider) -> (Vec<String>, Vec<String>
     run(&["status", "--json"]);
     agent.stop();
     (said, [first, second, third, fourth].into_iter().filter(|token| token.len() > 20).collect())
-}
-
-/// Collects the command line of every process, as any user of the machine may, until it is over.
-fn watch_arguments(over: &AtomicBool) -> BTreeSet<String> {
-    let mut seen = BTreeSet::new();
-    while !over.load(Ordering::Relaxed) {
-        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            if let Some(line) = arguments(&entry.path()) {
-                seen.insert(line);
-            }
-        }
-    }
-    seen
-}
-
-fn arguments(process: &Path) -> Option<String> {
-    process.file_name()?.to_str()?.parse::<u32>().ok()?;
-    let line = fs::read(process.join("cmdline")).ok()?;
-    Some(String::from_utf8_lossy(&line).replace('\0', " "))
 }
 
 /// The line that it is in, without it.

@@ -35,6 +35,17 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "tests/tests/machines.rs",
         "fn a_secret_on_stdin_signs_in_for_good_and_stands_nowhere()",
     ),
+    (
+        "sso login accounts.cloud.databricks.com --account-id 00000000-0000-0000-0000-000000000042",
+        "tests/tests/apps.rs",
+        "fn the_sdk_and_sso_app_send_the_same_requests()",
+    ),
+    (
+        "sso app create --name awesome-app --redirect-url https://app.example.com/callback --confidential --keep",
+        "tests/tests/apps.rs",
+        "fn users_sign_in_to_an_app_that_is_kept_by_its_name_alone()",
+    ),
+    ("sso app list", "tests/tests/apps.rs", r#"run(&["list", "--json"])"#),
     ("sso agent install", "tests/tests/nspawn.rs", r#"["sso", "agent", "install"]"#),
 ];
 
