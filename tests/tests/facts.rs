@@ -1,24 +1,41 @@
-//! The table of what must be shown (`tests/facts.md`) names tests that exist.
+//! The tables of what must be shown (`tests/facts.md`, `tests/seed.md`) name tests that exist.
 
 use sso_agent_tests::parts;
 use std::fs;
 
+/// So many rows for each letter.
+const ROWS: [(&str, u32); 4] = [("A", 41), ("B", 10), ("C", 9), ("D", 12)];
+
 #[test]
 fn every_row_names_tests_that_exist() {
-    let table = fs::read_to_string(parts::source().join("tests/facts.md")).unwrap();
-    let parts = [("B", 10), ("C", 9), ("D", 12)];
-    let rows: Vec<&str> = table
-        .lines()
-        .filter(|line| parts.iter().any(|(part, _)| line.starts_with(&format!("| {part}"))))
-        .collect();
-    let wanted = parts.iter().flat_map(|(part, last)| (1..=*last).map(move |n| format!("| {part}{n} |")));
+    let table = read("tests/facts.md");
+    let wanted = ROWS.iter().flat_map(|(part, last)| (1..=*last).map(move |n| format!("| {part}{n} |")));
     for row in wanted {
-        let found = rows.iter().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("no row {row}"));
-        assert!(found.contains("::"), "{row} names no test");
+        let found = table.lines().find(|line| line.starts_with(&row));
+        names_tests(found.unwrap_or_else(|| panic!("no row {row}")));
     }
-    for (file, name) in rows.iter().flat_map(|row| row.split('`')).filter_map(|word| word.split_once("::")) {
-        let text =
-            fs::read_to_string(parts::source().join(file)).unwrap_or_else(|_| panic!("no file {file}"));
-        assert!(text.contains(&format!("fn {name}(")), "no test {name} in {file}");
+}
+
+#[test]
+fn every_line_of_the_document_that_we_came_from_is_shown_by_tests() {
+    let table = read("tests/seed.md");
+    let rows = table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| **"));
+    let rows: Vec<&str> = rows.skip(1).collect();
+    assert!(rows.len() >= 25, "{} rows", rows.len());
+    rows.into_iter().for_each(names_tests);
+}
+
+fn names_tests(row: &str) {
+    let mut count = 0;
+    for (file, name) in row.split('`').filter_map(|word| word.split_once("::")) {
+        let text = read(file);
+        let found = text.contains(&format!("fn {name}(")) || text.contains(&format!("def {name}("));
+        assert!(found, "no test {name} in {file}");
+        count += 1;
     }
+    assert!(count > 0, "no test in {row}");
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(parts::source().join(file)).unwrap_or_else(|_| panic!("no file {file}"))
 }

@@ -64,11 +64,10 @@ impl IntoResponse for Failed {
             Self::Agent(error) => {
                 let page = failure(&error.to_string(), error.hint());
                 match error.advice() {
-                    Advice::StartOver => (StatusCode::FORBIDDEN, page).into_response(),
+                    Advice::StartOver | Advice::GiveUp => (StatusCode::FORBIDDEN, page).into_response(),
                     Advice::Retry { after } => {
                         (LATER, [(header::RETRY_AFTER, after.as_secs())], page).into_response()
                     }
-                    Advice::GiveUp => (LATER, page).into_response(),
                 }
             }
             Self::Workspace(error) => {
