@@ -21,6 +21,11 @@ fn account(method: &str, params: &Value) -> Answer {
             "create_time": "2026-01-02T03:04:05Z", "redirect_urls": ["https://a.example/cb"],
         })
     };
+    let known = |id: &Value| id == ID || id == "i-a";
+    if params.get("integration_id").is_some_and(|id| !known(id)) {
+        let data = json!({"kind": "issuer_rejected", "hint": "look"});
+        return Err(json!({"code": -32000, "message": "there is no such app", "data": data}));
+    }
     Ok(match method {
         "app.create" if params["keep"] == true => {
             json!({"integration_id": ID, "client_id": "c", "kept": true})
@@ -89,6 +94,9 @@ fn a_secret_is_brought_on_stdin_and_goes_to_the_agent_alone() {
     let asked = fake.asked("app.list");
     assert_eq!(asked[0], json!({"client_id": "c", "client_secret": "s3cret"}));
     assert_eq!(asked[2], json!({"username": "u", "password": "pa ss"}));
+    with_stdin(fake.sso(&["app", "list", "--username", "u"]), "pa ss\n");
+    let last = json!({"username": "u", "password": "pa ss", "page_token": "two"});
+    assert_eq!(fake.asked("app.list").last(), Some(&last));
     let none = with_stdin(fake.sso(&["app", "list", "--username", "u", "--password-stdin"]), "\n");
     assert_eq!(none.code, Some(2), "{none:?}");
 }
@@ -116,8 +124,11 @@ fn an_app_is_named_by_its_id_or_by_its_name() {
     assert_eq!(fake.run(&["app", "delete", "i-a"]).stdout, "Deleted i-a\n");
     let missing = fake.run(&["app", "delete", "nobody"]);
     assert_eq!((missing.code, missing.stdout.as_str()), (Some(1), ""), "{missing:?}");
-    assert_eq!(fake.asked("app.get"), [json!({"integration_id": "i-a"})]);
-    assert_eq!(fake.asked("app.delete"), [json!({"integration_id": "i-a"})]);
+    let tried = |ids: &[&str]| ids.iter().map(|id| json!({"integration_id": id})).collect::<Vec<_>>();
+    assert_eq!(fake.asked("app.get"), tried(&["a", "i-a"]), "as an id first");
+    assert_eq!(fake.asked("app.delete"), tried(&["i-a", "nobody"]));
+    fake.run(&["app", "show", "a b"]);
+    assert_eq!(fake.asked("app.get").len(), 2, "which is no id");
     let policy = json!({"enable_single_use_refresh_tokens": false});
     let update = json!({"integration_id": ID, "scopes": ["sql"], "token_access_policy": policy});
     assert_eq!(fake.asked("app.update"), [update]);

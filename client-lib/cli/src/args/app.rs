@@ -98,7 +98,7 @@ pub(crate) struct At {
     /// Account admin with a password, which Databricks ended on 2024-07-10; asks for the password
     #[arg(long, value_name = "NAME", conflicts_with = "client_id")]
     pub(crate) username: Option<String>,
-    /// Read the password from stdin
+    /// Read the password from stdin, also where that is a terminal
     #[arg(long, requires = "username")]
     pub(crate) password_stdin: bool,
 }

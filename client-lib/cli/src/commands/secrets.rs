@@ -24,23 +24,17 @@ pub(super) fn from_stdin(what: &str, output: &Output) -> Result<SecretString, Fa
     }
 }
 
-/// Asks a person, who sees nothing of what they type.
-pub(super) fn typed(question: &str, instead: &str) -> Result<SecretString, Failure> {
+/// Asks a person, who sees nothing of what they type; where no person is, it comes by stdin.
+pub(super) fn typed(what: &str, question: &str, output: &Output) -> Result<SecretString, Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::usage(
-            "nobody is there to type a password",
-            format!("pipe it in, with {instead}"),
-        ));
+        return from_stdin(what, output);
     }
     let typed = rpassword::prompt_password(question).map(Zeroizing::new);
     let typed = typed.map_err(|error| {
-        Failure::failed(
-            format!("the terminal cannot be read: {error}"),
-            format!("pipe it in, with {instead}"),
-        )
+        Failure::failed(format!("the terminal cannot be read: {error}"), format!("pipe the {what} in"))
     })?;
     match typed.as_str() {
-        "" => Err(Failure::usage("no password was typed", "try again, or leave --username out")),
-        password => Ok(password.into()),
+        "" => Err(Failure::usage(format!("no {what} was typed"), "try again")),
+        typed => Ok(typed.into()),
     }
 }

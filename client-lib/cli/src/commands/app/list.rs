@@ -72,25 +72,16 @@ fn pages(agent: &mut Agent, first: &AppList, call: fn(AppList) -> AppCall) -> Re
     Ok(Apps { apps })
 }
 
-/// The id of the one app that is called so.
-pub(super) fn named(agent: &mut Agent, account: &Account, name: String) -> Result<String, Failure> {
+/// The id of the one app that is called so, if there is one.
+pub(super) fn named(agent: &mut Agent, account: &Account, name: &str) -> Result<Option<String>, Failure> {
     let all = pages(agent, &AppList::default().at(account.clone()), AppCall::List)?;
-    let ids: Vec<&str> = all
-        .apps
-        .iter()
-        .filter(|app| app["name"] == name.as_str())
-        .filter_map(|app| app["integration_id"].as_str())
-        .collect();
+    let called = all.apps.iter().filter(|app| app["name"] == name);
+    let ids: Vec<&str> = called.filter_map(|app| app["integration_id"].as_str()).collect();
     match ids[..] {
-        [id] => Ok(id.to_owned()),
-        // The account knows best what its ids look like.
-        [] if all.apps.iter().any(|app| app["integration_id"] == name.as_str()) => Ok(name),
-        [] => Err(Failure::failed(
-            format!("no app of the account is called {:?}", clean(&name)),
-            "`sso app list` shows those that there are",
-        )),
+        [] => Ok(None),
+        [id] => Ok(Some(id.to_owned())),
         _ => Err(Failure::usage(
-            format!("several apps are called {:?}: {}", clean(&name), clean(&ids.join(", "))),
+            format!("several apps are called {:?}: {}", clean(name), clean(&ids.join(", "))),
             "name one by its integration id",
         )),
     }

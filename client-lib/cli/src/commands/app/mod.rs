@@ -12,6 +12,7 @@ use sso_agent_client::{
             Account, AppAccount, AppCall, AppEnroll, AppName, AppUpdate, AppWhich, KeptApp, KeptApps,
             TokenAccessPolicy,
         },
+        fault::Kind,
         method::Call,
     },
 };
@@ -42,8 +43,7 @@ pub(super) fn run(command: App, output: &Output) -> Result<(), Failure> {
 }
 
 fn show(args: Which, output: &Output) -> Result<(), Failure> {
-    let (mut agent, which) = which(args.app, args.at, output)?;
-    let app: Value = ask(&mut agent, AppCall::Get(which))?;
+    let app = on_one(&args.app, args.at, output, AppCall::Get)?;
     output.result(&app, || list::details(&app))
 }
 
@@ -63,18 +63,17 @@ fn update(args: Update, output: &Output) -> Result<(), Failure> {
     if nothing {
         return Err(Failure::usage("nothing is to change", "say what: `sso app update --help`"));
     }
-    let name = clean(&args.app);
-    let (mut agent, which) = which(args.app, args.at, output)?;
-    let change = AppUpdate { integration_id: which.integration_id.clone(), ..change.at(which.account()) };
-    let answer: Value = ask(&mut agent, AppCall::Update(change))?;
-    output.result(&answer, || format!("Changed {name}"))
+    let changed = |which: AppWhich| {
+        let integration_id = which.integration_id.clone();
+        AppCall::Update(AppUpdate { integration_id, ..change.clone().at(which.account()) })
+    };
+    let answer = on_one(&args.app, args.at, output, changed)?;
+    output.result(&answer, || format!("Changed {}", clean(&args.app)))
 }
 
 fn delete(args: Which, output: &Output) -> Result<(), Failure> {
-    let name = clean(&args.app);
-    let (mut agent, which) = which(args.app, args.at, output)?;
-    let answer: Value = ask(&mut agent, AppCall::Delete(which))?;
-    output.result(&answer, || format!("Deleted {name}"))
+    let answer = on_one(&args.app, args.at, output, AppCall::Delete)?;
+    output.result(&answer, || format!("Deleted {}", clean(&args.app)))
 }
 
 fn enroll(args: Enroll, output: &Output) -> Result<(), Failure> {
@@ -138,12 +137,10 @@ fn account(at: At, output: &Output) -> Result<Account, Failure> {
         true => Some(secrets::from_stdin("client secret", output)?),
         false => None,
     };
-    let password = match (&at.username, at.password_stdin) {
-        (Some(_), true) => Some(secrets::from_stdin("password", output)?),
-        (Some(name), false) => {
-            Some(secrets::typed(&format!("Password of {}: ", clean(name)), "--password-stdin")?)
-        }
-        (None, _) => None,
+    let password = match &at.username {
+        Some(_) if at.password_stdin => Some(secrets::from_stdin("password", output)?),
+        Some(name) => Some(secrets::typed("password", &format!("Password of {}: ", clean(name)), output)?),
+        None => None,
     };
     Ok(Account {
         host: at.host,
@@ -171,15 +168,31 @@ fn policy(said: Policy) -> Result<Option<TokenAccessPolicy>, Failure> {
     }
 }
 
-/// The app that is named, by its id or its name.
-fn which(app: String, at: At, output: &Output) -> Result<(Agent, AppWhich), Failure> {
+/// Does something to the app that is named: by its id, or by its name where the account knows no such id.
+fn on_one(app: &str, at: At, output: &Output, call: impl Fn(AppWhich) -> AppCall) -> Result<Value, Failure> {
     let account = account(at, output)?;
     let mut agent = Agent::connect()?;
-    let integration_id = if is_id(&app) { app } else { list::named(&mut agent, &account, app)? };
-    Ok((agent, AppWhich { integration_id, ..AppWhich::default() }.at(account)))
+    let on = |id: &str| {
+        let which = AppWhich { integration_id: id.to_owned(), ..AppWhich::default() };
+        Call::App(call(which.at(account.clone())))
+    };
+    let mut unknown = Failure::failed(
+        format!("no app of the account is called {:?}", clean(app)),
+        "`sso app list` shows those that there are",
+    );
+    if may_be_id(app) {
+        match agent.call(&on(app)) {
+            Err(error) if error.kind() == Some(Kind::IssuerRejected) => unknown = error.into(),
+            outcome => return Ok(outcome?),
+        }
+    }
+    match list::named(&mut agent, &account, app)? {
+        Some(id) => Ok(agent.call(&on(&id))?),
+        None => Err(unknown),
+    }
 }
 
-/// Ids are UUIDs.
-fn is_id(text: &str) -> bool {
-    text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+/// An id is one word; names may be more.
+fn may_be_id(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
