@@ -247,12 +247,13 @@ async fn load(
                 offer(snapshot, effects);
                 if let Some(user) = &record.web {
                     let since = Duration::from_secs(record.created_at);
-                    handles.keep(SessionId::named(&record.id), user, since);
+                    handles.restore(SessionId::named(&record.id), user, since, clock::now());
                 }
             }
             Err(why) => unreadable.push(format!("{}: {why}", record.id)),
         }
     }
+    handles.restored();
     for what in &unreadable {
         tracing::warn!(what, "not loaded");
     }
@@ -261,6 +262,9 @@ async fn load(
 
 fn restore(agent: &mut Agent, record: &Record) -> Result<Vec<Effect>, String> {
     let now = clock::now();
+    if record.web.as_ref().is_some_and(|user| !web::is_sound(user)) {
+        return Err("it does not say whose handle it is for".to_owned());
+    }
     let about = signin::about(record)?;
     let renewable = signin::renewable(record);
     let lease = record.lease.as_ref().map(|lease| Arc::new(restored(lease, now)));

@@ -10,6 +10,7 @@ use sso_agent_core::{
     login::{LoginId, Plan, Step},
     refusal::Refusal,
     session::{Notice, Waiter},
+    time::Deadline,
     words::{Attempt, SessionId, Ticket},
 };
 use sso_agent_proto::events::{self, EventKind};
@@ -30,6 +31,9 @@ use crate::{
 /// Timers stand still while the machine sleeps, so nobody naps for longer.
 const LONGEST_NAP: Duration = Duration::from_secs(30);
 
+/// Web sessions are looked through this often, at most.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
 /// What is under way gets this long when the agent stops; an exchange takes 20 s at the most.
 const FINISH: Duration = Duration::from_secs(30);
 
@@ -46,6 +50,8 @@ pub(crate) struct Driver {
     logins: HashMap<LoginId, SignIn>,
     handles: Arc<Handles>,
     config: Arc<Config>,
+    /// When web sessions are looked through again for those that nobody uses.
+    look_again: Option<Deadline>,
     place: Place,
 }
 
@@ -78,6 +84,7 @@ impl Driver {
             logins: HashMap::new(),
             handles,
             config,
+            look_again: None,
             place,
         }
     }
@@ -122,13 +129,17 @@ impl Driver {
     /// Ends web sessions that nobody has used for long.
     fn end_idle(&mut self) {
         let now = clock::now();
+        if self.look_again.is_some_and(|at| !at.is_over(now)) {
+            return;
+        }
+        self.look_again = Some(now.after(LOOK_EVERY));
         let idle = self.handles.idle(self.config.known().settings.web_session_idle, now);
         if !idle.is_empty() {
             self.happened(Event::Abandoned(idle));
         }
         if self.handles.is_to_be_noted(now) {
             let handles = self.handles.clone();
-            self.jobs.spawn_blocking(move || handles.write_uses());
+            self.jobs.spawn_blocking(move || handles.write_uses(now));
         }
     }
 
@@ -155,7 +166,7 @@ impl Driver {
             tracing::error!(jobs = jobs.len(), "stopped with work under way");
         }
         self.spender.bank_all().await;
-        self.handles.write_uses();
+        self.handles.write_uses(clock::now());
     }
 
     fn take(&mut self, message: Message) {

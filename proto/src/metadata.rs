@@ -7,6 +7,7 @@ use crate::{secret, session::Target};
 
 /// For which session, and with which scopes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Named")]
 pub struct MetadataGet {
     /// Which session is meant.
     #[serde(flatten)]
@@ -14,6 +15,25 @@ pub struct MetadataGet {
     /// Scopes that its tokens must have; all that were granted when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
+}
+
+/// The same name by name: what is flattened lets every other name pass.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Named {
+    host: Option<String>,
+    profile: Option<String>,
+    session: Option<String>,
+    label: Option<String>,
+    account_id: Option<String>,
+    scopes: Vec<String>,
+}
+
+impl From<Named> for MetadataGet {
+    fn from(named: Named) -> Self {
+        let Named { host, profile, session, label, account_id, scopes } = named;
+        Self { target: Target { host, profile, session, label, account_id }, scopes }
+    }
 }
 
 /// The answer of `metadata.url`.

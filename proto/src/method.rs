@@ -184,6 +184,10 @@ mod tests {
         assert_eq!(read("token.get", "[1]").unwrap_err().code, -32602);
         assert_eq!(read("nope", "{}").unwrap_err().code, -32601);
         assert_eq!(read("agent.info", r#"{"x":1}"#).unwrap_err().code, -32602);
+        for name in names() {
+            let error = read(name, r#"{"no_such_name":1}"#).unwrap_err();
+            assert!(error.code == -32602 && error.message.contains("no_such_name"), "{name}: {error:?}");
+        }
     }
 
     #[test]

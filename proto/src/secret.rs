@@ -95,6 +95,20 @@ pub mod on_wire_option {
     }
 }
 
+/// The same for a field whose absence means something else than `null`: that is an empty secret, which is
+/// good for nothing.
+pub mod on_wire_or_empty {
+    use super::SecretString;
+    use serde::{Deserialize as _, Deserializer};
+
+    pub use super::on_wire_option::serialize;
+
+    /// Takes the secret out of a message, since it is there.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SecretString>, D::Error> {
+        Ok(Some(Option::<String>::deserialize(from)?.unwrap_or_default().into()))
+    }
+}
+
 /// The same for several by name.
 pub mod on_wire_map {
     use std::collections::BTreeMap;

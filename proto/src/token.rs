@@ -25,8 +25,9 @@ pub struct TokenGet {
     /// Which Databricks account, at an account console.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account_id: Option<String>,
-    /// Of a web app's user, as `consent.finish` gave it; nothing else is needed with it.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "secret::on_wire_option")]
+    /// Of a web app's user, as `consent.finish` gave it; nothing else is needed with it. One that is empty or
+    /// `null` is good for nothing: it never means whoever owns the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "secret::on_wire_or_empty")]
     pub handle: Option<SecretString>,
     /// Scopes that the token must have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -278,6 +278,9 @@ fn users_sign_in_to_an_app_that_is_kept_by_its_name_alone() {
     let create = ["create", "--name", "awesome-app", "--redirect-url", &callback, "--confidential", "--keep"];
     place.app(&[&create[..], &["--scope", "all-apis", "--scope", "offline_access"]].concat()).ok();
 
+    let elsewhere = json!({"app": "awesome-app", "host": "https://evil.example"});
+    let refused = place.refused("consent.start", &elsewhere);
+    assert_eq!(refused["data"]["kind"], "unsupported", "{refused}");
     let host = json!({"app": "awesome-app", "host": place.provider.url, "account_id": ACCOUNT});
     let started = place.call("consent.start", &host);
     let url = started["authorization_url"].as_str().unwrap().to_owned();
@@ -360,6 +363,11 @@ impl Place {
     fn call(&self, method: &str, params: &Value) -> Value {
         let mut connection = Connection::open(&self.sandbox.socket()).expect("the agent runs");
         connection.call(method, params).expect("it answers").expect("it does it")
+    }
+
+    fn refused(&self, method: &str, params: &Value) -> Value {
+        let mut connection = Connection::open(&self.sandbox.socket()).expect("the agent runs");
+        connection.call(method, params).expect("it answers").expect_err("it refuses")
     }
 
     fn posts(&self) -> usize {

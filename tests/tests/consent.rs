@@ -8,6 +8,8 @@ use sso_agent::demo::{Consent, Issuer, Options, Shape};
 use sso_agent_tests::rpc::Connection;
 use sso_agent_tests::{Agent, Sandbox, http};
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 use url::Url;
 
@@ -175,7 +177,9 @@ fn a_web_session_is_for_its_handle_alone() {
     assert_eq!(app.refused("token.get", json!({ "host": app.host })), "login_required");
     assert_eq!(app.refused("token.get", json!({ "session": session })), "denied");
     assert_eq!(app.refused("metadata.url", json!({ "session": session })), "denied");
-    assert_eq!(app.refused("token.get", json!({ "handle": session })), "login_required");
+    for none in [json!(""), Value::Null, json!(session)] {
+        assert_eq!(app.refused("token.get", json!({ "handle": none })), "login_required");
+    }
     assert_eq!(app.refused("token.get", json!({ "handle": one["handle"], "host": app.host })), "bad params");
     assert_eq!(app.call("session.list", json!({})).unwrap()["sessions"], json!([]));
     assert_eq!(app.sandbox.sso(["token"]).code, Some(4));
@@ -187,6 +191,11 @@ fn a_web_session_is_for_its_handle_alone() {
     assert!(status.ok().contains(&session) && status.ok().contains("ada@example.com"), "{status:?}");
     let shown = app.call("session.show", json!({ "session": session })).unwrap();
     assert_eq!(shown["client_id"], "my-app");
+    let unknown = json!({ "session": format!("{session}0") });
+    assert_eq!(app.refused("session.show", unknown.clone()), "unknown_host");
+    assert_eq!(app.refused("session.logout", unknown), "unknown_host");
+    let by_label = json!({ "web": true, "host": app.host, "label": "work" });
+    assert_eq!(app.refused("session.list", by_label), "bad params");
     app.sandbox.sso(["logout", &session]).ok();
     assert_eq!(app.refused("token.get", json!({ "handle": one["handle"] })), "login_required");
     assert!(app.token(&other).is_ok(), "the other one stays");
@@ -327,10 +336,27 @@ fn two_at_once_with_one_callback_are_one_sign_in() {
 }
 
 #[test]
+fn an_app_that_goes_away_before_it_has_its_handle_leaves_no_session_behind() {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let mut app = App::new(Options { latency: Duration::from_millis(500), ..Options::default() });
+    let begun = app.begin();
+    let params = json!({ "consent": begun.consent, "params": begun.visit() });
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "consent.finish", "params": params });
+    let mut stream = UnixStream::connect(app.sandbox.socket()).unwrap();
+    stream.write_all(format!("{request}\n").as_bytes()).unwrap();
+    app.issuer.wait_until(PATIENCE, |counters| counters.exchanges == 1).unwrap();
+    drop(stream);
+    app.issuer.wait_until(PATIENCE, |counters| counters.revocations == 1).expect("it is revoked");
+    assert_eq!(app.web_sessions(), Vec::<Value>::new());
+}
+
+#[test]
 fn what_cannot_be_a_sign_in_is_refused_before_anything_is_sent() {
     let mut app = App::new(Options::default());
     let start = |redirect: &str| json!({ "host": app.host, "client_id": "my-app", "redirect_url": redirect });
-    let bad: Vec<Value> = [
+    let mut long = start(CALLBACK);
+    long["scopes"] = (0..400).map(|n| format!("scope-number-{n:020}")).collect();
+    let mut bad: Vec<Value> = [
         "http://app.example/callback",
         "https://*.example/callback",
         "https://app.example/callback#fragment",
@@ -341,7 +367,15 @@ fn what_cannot_be_a_sign_in_is_refused_before_anything_is_sent() {
     .iter()
     .map(|redirect| start(redirect))
     .collect();
+    bad.push(long);
     for params in bad {
+        assert_eq!(app.refused("consent.start", params), "unsupported");
+    }
+    for params in [
+        json!({ "host": app.host, "client_secret": SECRET, "redirect_url": CALLBACK }),
+        json!({ "host": app.host, "redirect_url": CALLBACK, "scopes": [""] }),
+        json!({ "host": app.host, "redirect_url": CALLBACK, "scopes": ["a\"b"] }),
+    ] {
         assert_eq!(app.refused("consent.start", params), "unsupported");
     }
     let no_redirect = json!({ "host": app.host, "client_id": "my-app" });

@@ -320,7 +320,12 @@ impl Agent {
 
     fn abandoned(&mut self, ids: Vec<SessionId>) -> Vec<Effect> {
         let known: Vec<_> = ids.into_iter().filter(|id| self.sessions.contains(id)).collect();
-        known.into_iter().flat_map(|id| self.drop_session(id, "nobody has used it for long", None)).collect()
+        known
+            .into_iter()
+            .flat_map(|id| {
+                self.drop_session(id, "its web app gave it up, or nobody has used it for long", None)
+            })
+            .collect()
     }
 
     fn drop_session(&mut self, id: SessionId, why: &str, ticket: Option<Ticket>) -> Vec<Effect> {

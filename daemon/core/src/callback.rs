@@ -62,7 +62,11 @@ impl Expected {
         if !equal_in_constant_time(one("state")?, self.state.expose_secret()) {
             return None;
         }
+        let twice = params.clone().filter(|(key, _)| *key == "iss").nth(1).is_some();
         match one("iss") {
+            None if twice => {
+                return Some(Callback::Broken("the answer names more than one issuer"));
+            }
             Some(iss) if !self.issuer.is(iss) => {
                 return Some(Callback::Broken("the answer came from another issuer than was asked"));
             }
@@ -89,9 +93,11 @@ fn equal_in_constant_time(a: &str, b: &str) -> bool {
     a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |different, (a, b)| different | (a ^ b)) == 0
 }
 
-/// Text from outside that a terminal may show: no control characters, not much of it.
+/// Text from outside that a terminal may show: no control characters, nothing that turns the writing round,
+/// not much of it.
 pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+    let steers = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if steers(c) { ' ' } else { c }).take(300).collect()
 }
 
 #[cfg(test)]
@@ -120,6 +126,9 @@ mod tests {
         assert!(matches!(with("https://i.example/oidc"), Some(Callback::Code(_))));
         assert!(matches!(with("https://evil.example"), Some(Callback::Broken(_))));
         assert!(matches!(judge(true, &[("code", "c"), ("state", "right")]), Some(Callback::Broken(_))));
+        let own = ("iss", "https://i.example/oidc");
+        let doubled = judge(false, &[("code", "c"), ("state", "right"), own, own]);
+        assert!(matches!(doubled, Some(Callback::Broken(_))));
         assert!(matches!(
             judge(false, &[("code", "c"), ("state", "right"), ("iss", "https://evil.example")]),
             Some(Callback::Broken(_))

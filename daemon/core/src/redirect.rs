@@ -76,7 +76,9 @@ impl RedirectUrl {
     /// one with a query.
     pub fn came_back(&self, callback: &str) -> Option<Url> {
         let callback = self.url.join(callback).ok()?;
-        let same = callback.origin() == self.url.origin() && callback.path() == self.url.path();
+        let own_query = || self.url.query_pairs().all(|own| callback.query_pairs().any(|pair| pair == own));
+        let same =
+            callback.origin() == self.url.origin() && callback.path() == self.url.path() && own_query();
         same.then_some(callback)
     }
 }
@@ -154,6 +156,9 @@ mod tests {
                 "{good}"
             );
         }
+        let tenant = RedirectUrl::parse("https://app.example/cb?tenant=a").unwrap();
+        assert!(tenant.came_back("/cb?tenant=a&code=c").is_some());
+        assert!(tenant.came_back("/cb?tenant=b&code=c").is_none());
         for bad in [
             "https://other.example/cb?code=c",
             "http://app.example/cb",

@@ -22,6 +22,14 @@ impl std::fmt::Display for OAuthError {
     }
 }
 
+impl Refusal {
+    /// No session has the handle that was shown.
+    pub fn no_such_handle() -> Self {
+        let why = "no session has this handle: it has ended, or there never was one".to_owned();
+        Self::ConsentRequired { why, said: None }
+    }
+}
+
 /// Why not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {

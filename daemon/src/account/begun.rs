@@ -98,15 +98,14 @@ impl Begun {
     /// Reads what an agent before this one has begun, and drops what is old.
     pub(super) fn read(&self) {
         for path in self.folder.as_deref().map(|folder| files(folder, ENDING)).unwrap_or_default() {
-            let content = store::read_private(&path).ok().flatten().unwrap_or_default();
-            match serde_json::from_slice::<Note>(&content) {
-                Ok(note) if note.counts() => {
-                    self.notes().insert(note.key(), note);
-                }
-                Ok(_) | Err(_) => {
-                    // What stays is dropped the next time.
-                    let _ = fs::remove_file(path);
-                }
+            // What cannot be read now may be read later, or by a newer version.
+            let Ok(Some(content)) = store::read_private(&path) else { continue };
+            let Ok(note) = serde_json::from_slice::<Note>(&content) else { continue };
+            if note.counts() {
+                self.notes().insert(note.key(), note);
+            } else {
+                // What stays is dropped the next time.
+                let _ = fs::remove_file(path);
             }
         }
     }
@@ -202,7 +201,9 @@ pub(super) fn told(app: &Value) -> Fault {
             "it has no secret, so it can be used as it is; or delete it and create it again: sso app delete {id}"
         )
     } else {
-        format!("its secret was told to nobody, so delete it and create it again: sso app delete {id}")
+        format!(
+            "unless somebody else made it, nobody has its secret: delete it and create it again: sso app delete {id}"
+        )
     };
     Fault::new(Kind::Ambiguous, message, hint)
 }

@@ -10,7 +10,6 @@ use sso_agent_proto::{
 
 use super::{
     api::{self, Failed},
-    broken_off,
     create::redirects,
     requests::{self, Request},
 };
@@ -37,13 +36,13 @@ impl Service {
         let request = requests::update(&update)?;
         let whose = self.whose(update.account()).await?;
         let apps = self.apps.clone();
-        let job = tokio::spawn(async move {
+        let job = async move {
             let answer = api::ask(apps.http(), &whose, &request).await?;
             let kept = apps.write(move |apps| apps.kept.change(whose.account_id(), &update)).await;
             kept.map_err(|error| stale("changed", &error))?;
             Ok(answer)
-        });
-        job.await.map_err(|_| broken_off())?
+        };
+        self.to_its_end(job).await?
     }
 
     /// Deletes an app, and what is kept of it, also for who does not wait for the answer.
@@ -51,14 +50,14 @@ impl Service {
         let request = requests::delete(&which)?;
         let whose = self.whose(which.account()).await?;
         let apps = self.apps.clone();
-        let job = tokio::spawn(async move {
+        let job = async move {
             let answer = api::ask(apps.http(), &whose, &request).await?;
             let id = which.integration_id;
             let forgotten = apps.write(move |apps| apps.kept.deleted(whose.account_id(), &id)).await;
             forgotten.map_err(|error| stale("deleted", &error))?;
             Ok(answer)
-        });
-        job.await.map_err(|_| broken_off())?
+        };
+        self.to_its_end(job).await?
     }
 
     /// Enrols the account, where accounts still are.

@@ -13,7 +13,6 @@ use tokio::sync::OwnedMutexGuard;
 use super::{
     Apps, api,
     begun::{self, Note},
-    broken_off,
     kept::{Entry, Room},
     requests::{self, Request},
     unwritten,
@@ -49,8 +48,8 @@ impl Service {
         check(&create)?;
         let request = requests::create(&create)?;
         let whose = self.whose(create.account()).await?;
-        let job = tokio::spawn(created(self.apps.clone(), whose, create, request));
-        let Created { app, receipt } = job.await.map_err(|_| broken_off())??;
+        let job = created(self.apps.clone(), whose, create, request);
+        let Created { app, receipt } = self.to_its_end(job).await??;
         Ok((app, receipt))
     }
 }
@@ -173,6 +172,9 @@ fn check(create: &AppCreate) -> Result<(), Fault> {
     let wrong = |message: String, hint: &str| Err(Fault::new(Kind::Unsupported, message, hint));
     if create.name.trim().is_empty() || create.name.chars().any(char::is_control) {
         return wrong(format!("{:.80?} is no name for an app", create.name), "choose another name");
+    }
+    if create.redirect_urls.is_empty() {
+        return wrong("an app has at least one redirect URL".to_owned(), "name where browsers come back to");
     }
     redirects(&create.redirect_urls)
 }

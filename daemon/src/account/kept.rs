@@ -9,6 +9,7 @@ use std::{
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use sso_agent_core::host::Host;
 use sso_agent_proto::{
     app::{AppUpdate, KeptApp},
     secret,
@@ -36,6 +37,22 @@ pub(crate) struct KeptClient {
     pub(crate) client_secret: Option<SecretString>,
     pub(crate) redirect_urls: Vec<String>,
     pub(crate) scopes: Vec<String>,
+    /// Where its account is.
+    account: Option<Host>,
+}
+
+impl KeptClient {
+    /// Whether it may show its secret there: at its account, and where only Databricks can be in the cloud of
+    /// that; on this machine if its account is a stand-in here. Whoever asks names the host, and must not have
+    /// the secret sent anywhere else.
+    pub(crate) fn is_for(&self, host: &Host) -> bool {
+        self.account.as_ref().is_some_and(|account| {
+            let of_its_cloud =
+                host.is_databricks() && account.is_databricks() && host.cloud() == account.cloud();
+            let stand_ins = host.is_loopback() && account.is_loopback();
+            of_its_cloud || stand_ins || host.url() == account.url()
+        })
+    }
 }
 
 /// One of them, whole.
@@ -115,6 +132,7 @@ impl Kept {
             client_secret: client_secret.clone(),
             redirect_urls: app.redirect_urls.clone(),
             scopes: app.scopes.clone(),
+            account: Host::parse(&app.host, Some(&app.account_id)).ok(),
         })
     }
 
@@ -324,6 +342,25 @@ mod tests {
         kept.deleted("acc", "i-b").unwrap();
         kept.deleted("acc", "i-a").unwrap();
         assert!(kept.list().is_empty());
+    }
+
+    #[test]
+    fn a_secret_goes_to_its_account_and_to_workspaces_of_its_cloud_alone() {
+        let is_for = |account: &str, host: &str| {
+            let kept = Kept::new(Arc::<Memory>::default(), None);
+            let mut entry = entry("a", Some("s"));
+            entry.app.host = account.into();
+            kept.put(entry).unwrap();
+            kept.client("a").unwrap().is_for(&Host::parse(host, Some("acc")).unwrap())
+        };
+        let (aws, azure) = ("https://accounts.cloud.databricks.com", "https://accounts.azuredatabricks.net");
+        assert!(is_for(aws, "dbc-1.cloud.databricks.com") && is_for(aws, aws));
+        assert!(is_for(azure, "adb-1.2.azuredatabricks.net"));
+        for elsewhere in ["adb-1.2.azuredatabricks.net", "https://evil.example", "http://127.0.0.1:8"] {
+            assert!(!is_for(aws, elsewhere), "{elsewhere}");
+        }
+        assert!(is_for("http://127.0.0.1:7", "http://localhost:8"), "a stand-in");
+        assert!(!is_for("http://127.0.0.1:7", "https://evil.example"));
     }
 
     #[test]

@@ -23,7 +23,10 @@ use sso_agent_proto::{
 
 use self::{begun::Begun, kept::Kept};
 pub(crate) use self::{create::Receipt, kept::KeptClient};
+use tokio::sync::oneshot;
+
 use crate::{
+    handle::Message,
     issuer::Http,
     rpc::service::{Line, Service, line},
     spender::{Spender, Turns},
@@ -99,6 +102,19 @@ impl Service {
     pub(crate) async fn app_created(&self, id: &Id, create: AppCreate) -> Result<(Line, Receipt), RpcError> {
         let (app, receipt) = in_time(self.create(create)).await?;
         Ok((line(id, &app), receipt))
+    }
+
+    /// Does what has to come to its end, whoever hangs up, and also when the agent stops.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        job: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, RpcError> {
+        let (done, told) = oneshot::channel();
+        self.handle.send(Message::Job(Box::pin(async move {
+            // Whoever asked may be gone by now.
+            let _ = done.send(job.await);
+        })));
+        told.await.map_err(|_| broken_off())
     }
 
     async fn app_call(&self, id: &Id, call: AppCall) -> Result<Line, RpcError> {

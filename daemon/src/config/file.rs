@@ -18,7 +18,7 @@ pub(crate) struct Settings {
     #[serde(deserialize_with = "duration")]
     pub(crate) force_refresh_within: Duration,
     /// After so long without being used, the session of a web app's user ends.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "some_time")]
     pub(crate) web_session_idle: Duration,
     /// Hosts by names of the person's own.
     pub(crate) profile: BTreeMap<String, ProfileText>,
@@ -61,6 +61,12 @@ pub(crate) fn read(text: &str) -> Result<Settings, String> {
         let at = line.map(|line| format!("line {line}: ")).unwrap_or_default();
         format!("{at}{}", error.message())
     })
+}
+
+/// The same, and not nothing: that would end sessions as they begin.
+fn some_time<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let time = duration(from)?;
+    if time.is_zero() { Err(serde::de::Error::custom("it must be longer than no time")) } else { Ok(time) }
 }
 
 /// `"30s"`, `"5m"`, or a bare number of seconds.
@@ -118,5 +124,6 @@ mod tests {
         let error = read("force_refresh_within = \"CANARY\"").unwrap_err();
         assert!(error.contains("a time looks like") && !error.contains("CANARY"), "{error}");
         assert!(read("[profile.a\n").unwrap_err().starts_with("line 1: "));
+        assert!(read("web_session_idle = 0").unwrap_err().contains("longer than no time"));
     }
 }

@@ -16,10 +16,10 @@ pub(crate) fn token_get(query: &str) -> Result<TokenGet, RpcError> {
     let mut wish = TokenGet::default();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         let wrong = || wrong(&name);
-        if value.is_empty() && name != "force_refresh" {
-            continue;
-        }
         match &*name {
+            "host" | "profile" | "session" | "label" | "account_id" | "refused" | "scopes" | "scope"
+            | "min_valid_s" | "wait_s"
+                if value.is_empty() => {}
             "host" => wish.host = Some(value.into_owned()),
             "profile" => wish.profile = Some(value.into_owned()),
             "session" => wish.session = Some(value.into_owned()),

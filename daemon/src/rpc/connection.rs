@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sso_agent_proto::{
     app::{AppCall, AppCreate},
+    consent::ConsentFinish,
     events::Subscribe,
     lines::Lines,
     method::Call,
@@ -232,6 +233,9 @@ fn begin(
         Call::App(AppCall::Create(create)) => {
             answering.spawn(async move { create_and_tell(id, create, &service, &out).await });
         }
+        Call::ConsentFinish(finish) => {
+            answering.spawn(async move { finish_and_tell(id, finish, &service, &out).await });
+        }
         Call::TokenGet(_)
         | Call::AgentInfo
         | Call::AgentReload
@@ -243,7 +247,6 @@ fn begin(
         | Call::SessionShow(_)
         | Call::SessionLogout(_)
         | Call::ConsentStart(_)
-        | Call::ConsentFinish(_)
         | Call::ConsentEnd(_)
         | Call::App(_) => {
             answering.spawn(async move {
@@ -262,15 +265,31 @@ fn begin(
 async fn create_and_tell(id: Id, create: AppCreate, service: &Shared, out: &mpsc::Sender<Outgoing>) {
     match service.app_created(&id, create).await {
         Ok((line, receipt)) => {
-            let (sent, heard) = oneshot::channel();
-            // A connection that has ended says nothing.
-            let _ = out.send(Outgoing { line, sent: Some(sent) }).await;
-            if heard.await.is_ok() {
+            if is_heard(out, line).await {
                 receipt.sign().await;
             }
         }
         Err(error) => send(out, refusal(&id, error)).await,
     }
+}
+
+/// A handle that nobody hears of is good for nobody.
+async fn finish_and_tell(id: Id, finish: ConsentFinish, service: &Shared, out: &mpsc::Sender<Outgoing>) {
+    match service.consent_finish(finish).await {
+        Ok((finished, unheard)) => {
+            if is_heard(out, line(&id, &finished)).await {
+                unheard.heard();
+            }
+        }
+        Err(error) => send(out, refusal(&id, error)).await,
+    }
+}
+
+/// Sends a line, and tells whether it went out. A connection that has ended says nothing.
+async fn is_heard(out: &mpsc::Sender<Outgoing>, line: Line) -> bool {
+    let (sent, heard) = oneshot::channel();
+    let _ = out.send(Outgoing { line, sent: Some(sent) }).await;
+    heard.await.is_ok()
 }
 
 async fn login_and_tell(id: Id, login: Login, service: &Shared, out: &mpsc::Sender<Outgoing>) {

@@ -35,8 +35,11 @@ use crate::{
     web::Web,
 };
 
-/// As many sessions as surely fit into one line.
+/// As many sessions as fit into one line, unless they are long; see [`LINE`].
 const MOST_LISTED: usize = 1000;
+
+/// What a list takes of a line, which has 1 MiB: some of its letters may take two.
+const LINE: usize = 480 * 1024;
 
 /// A reply, wiped when it has been sent: it may hold a token.
 pub(crate) type Line = Wiped;
@@ -100,7 +103,11 @@ impl Service {
             Call::ProfileList => Ok(line(id, &self.profiles().await?)),
             Call::SessionImport(import) => Ok(line(id, &self.import(import).await?)),
             Call::ConsentStart(start) => Ok(line(id, &self.consent_start(start).await?)),
-            Call::ConsentFinish(finish) => Ok(line(id, &self.consent_finish(finish).await?)),
+            Call::ConsentFinish(finish) => {
+                let (finished, unheard) = self.consent_finish(finish).await?;
+                unheard.heard();
+                Ok(line(id, &finished))
+            }
             Call::ConsentEnd(end) => Ok(line(id, &self.consent_end(&end).await?)),
             Call::App(call) => self.app(id, call).await,
             Call::MetadataUrl(wish) => Ok(line(id, &metadata::answer(self, wish).await?)),
@@ -135,7 +142,13 @@ impl Service {
     async fn session_meant(&self, wanted: &session::Target) -> Result<Target, RpcError> {
         match self.meant(wanted).await?.1 {
             // To see it or to end it takes no handle.
-            Meant::Session(Target::Session(id)) if id.is_web() => Ok(Target::Web(id)),
+            Meant::Session(Target::Session(id)) if self.web.handles.user_of(&id).is_some() => {
+                Ok(Target::Web(id))
+            }
+            Meant::Session(Target::Session(id)) if id.is_web() => {
+                let hint = "`sso status --web` shows those that there are";
+                Err(Fault::new(Kind::UnknownHost, format!("session {id} is not known here"), hint).into())
+            }
             Meant::Session(target) | Meant::Machine(target, _) => Ok(target),
             Meant::Token { session, .. } => Ok(Target::Session(session)),
         }
@@ -220,6 +233,10 @@ impl Service {
     /// All sessions of this kind, or the one that is meant; in parts.
     pub(crate) async fn list(&self, list: &session::List) -> Result<Sessions, RpcError> {
         let target = list.target();
+        if list.web && (target.profile.is_some() || target.session.is_some() || target.label.is_some()) {
+            let why = "users of web apps are listed by host alone, or all of them";
+            return Err(RpcError::new(Code::InvalidParams, why));
+        }
         if !list.web && target != session::Target::default() {
             return Ok(Sessions { sessions: vec![self.show(&target).await?], next: None });
         }
@@ -238,8 +255,18 @@ impl Service {
             let theirs = web.then(|| agent.web_sessions_after(after));
             let all = own.into_iter().flatten().chain(theirs.into_iter().flatten());
             let mut behind = all.filter(here).map(|session| terms.shown(session, now));
-            let sessions: Vec<Session> = behind.by_ref().take(limit).collect();
-            let more = behind.next().is_some();
+            let mut sessions: Vec<Session> = Vec::new();
+            let mut room = LINE;
+            let mut more = false;
+            for session in behind.by_ref() {
+                let size = size(&session);
+                if sessions.len() >= limit || (size > room && !sessions.is_empty()) {
+                    more = true;
+                    break;
+                }
+                room = room.saturating_sub(size);
+                sessions.push(session);
+            }
             let next = sessions.last().filter(|_| more).map(|session| session.id.clone());
             Sessions { sessions, next }
         };
@@ -286,6 +313,14 @@ impl Service {
     pub(crate) async fn session(&self, id: SessionId) -> Result<Session, RpcError> {
         self.show(&session::Target { session: Some(id.to_string()), ..session::Target::default() }).await
     }
+}
+
+/// About how long a session is as JSON.
+fn size(session: &Session) -> usize {
+    let texts = [&session.id, &session.host, &session.label, &session.issuer, &session.client_id];
+    let scopes: usize = session.scopes.iter().map(|scope| scope.len() + 3).sum();
+    let more = session.user.iter().chain(&session.last_error).map(String::len).sum::<usize>();
+    512 + scopes + more + texts.iter().map(|text| text.len()).sum::<usize>()
 }
 
 /// What a token that stands in a file looks like as a session.

@@ -100,11 +100,7 @@ impl Service {
         }
         match self.web_session(handle) {
             Some(session) => Ok(Meant::Session(Target::Web(session))),
-            None => Err(translate::fault(&Refusal::ConsentRequired {
-                why: "no session has this handle: it has ended, or there never was one".to_owned(),
-                said: None,
-            })
-            .into()),
+            None => Err(translate::fault(&Refusal::no_such_handle()).into()),
         }
     }
 
@@ -185,9 +181,10 @@ fn not_granted(scope: &str) -> RpcError {
     without_scopes(&format!("the session does not have the scope {scope:.80?}"), None)
 }
 
+/// Another sign-in for the same scopes would bring as little.
 fn not_consented_to(scope: &str) -> RpcError {
-    let why = format!("the user did not agree to the scope {scope:.80?}");
-    translate::fault(&Refusal::ConsentRequired { why, said: None }).into()
+    let why = format!("the user was not asked for the scope {scope:.80?}");
+    Fault::new(Kind::Unsupported, why, "name it when the sign-in begins: consent.start with `scopes`").into()
 }
 
 /// A sign-in may bring what the session has not; another label keeps the session as it is.

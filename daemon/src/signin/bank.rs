@@ -14,7 +14,7 @@ use sso_agent_core::{
 use super::{Chosen, Exchanged};
 use crate::{
     clock, issuer,
-    spender::{Spender, leased, server_of, stored},
+    spender::{Spender, client_of, leased, server_of, stored},
     store::{Record, Renewal, StoreError},
 };
 
@@ -125,6 +125,12 @@ pub(crate) async fn bank(
             report(Err(refusal));
         }
     };
+    let client = client_of(&record);
     spender.sign_in(record, issuer::asked(spender.http(), &server, &grant), banked).await;
+    if let (Err(_), Some(token)) = (&told, &grant.refresh_token) {
+        // What cannot be kept is not left lying about at the issuer.
+        let revoked = issuer::revoke(spender.http(), &server, &client, token).await;
+        tracing::warn!(session = %about.id, revoked = matches!(revoked, Ok(true)), "a sign-in could not be kept");
+    }
     told.map(|()| Banked { about, renewable, lease })
 }

@@ -63,7 +63,7 @@ pub(crate) struct Record {
 /// What belongs to the session of a web app's user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WebUser {
-    /// SHA-256 of the handle, in hexadecimal digits. The handle itself is kept by nobody but the app.
+    /// SHA-256 of the handle, in Base64url. The handle itself is kept by nobody but the app.
     pub(crate) handle: String,
     /// The name of the app, if the agent keeps its client.
     pub(crate) app: Option<String>,

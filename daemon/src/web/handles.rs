@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -39,8 +39,9 @@ type Hash = [u8; 32];
 pub(crate) struct Handles {
     users: RwLock<Users>,
     file: Option<PathBuf>,
-    /// By the key of the session, as the file had it.
-    before: BTreeMap<String, u64>,
+    /// By the key of the session, as the file had it; absent if it could not be read, which is no sign of
+    /// nobody having used them.
+    before: Mutex<Option<BTreeMap<String, u64>>>,
     written: Mutex<Option<Deadline>>,
 }
 
@@ -56,22 +57,28 @@ pub(crate) struct User {
     session: SessionId,
     /// The name of the app, if the agent keeps its client.
     pub(crate) app: Option<String>,
-    /// By the wall clock, in seconds.
-    used: AtomicU64,
+    /// When its handle was last shown, or the agent started: on the steady clock, in seconds, since a wall
+    /// clock that is set must end nobody's session.
+    shown: AtomicU64,
+    /// How long it had not been shown when the agent started, in seconds; nothing once it was shown.
+    before: AtomicU64,
 }
 
 impl User {
-    /// When its handle was last shown.
-    pub(crate) fn last_used(&self) -> Duration {
-        Duration::from_secs(self.used.load(Ordering::Relaxed))
+    /// How long nobody has shown its handle.
+    fn idle(&self, now: Now) -> Duration {
+        let since = now.steady.saturating_sub(Duration::from_secs(self.shown.load(Ordering::Relaxed)));
+        since.saturating_add(Duration::from_secs(self.before.load(Ordering::Relaxed)))
     }
 
-    fn is_idle(&self, limit: Duration, now: Now) -> bool {
-        self.last_used().saturating_add(limit) <= now.wall
+    /// When its handle was last shown.
+    pub(crate) fn last_used(&self, now: Now) -> Duration {
+        now.wall.saturating_sub(self.idle(now))
     }
 
     fn is_used(&self, now: Now) {
-        self.used.store(now.wall.as_secs(), Ordering::Relaxed);
+        self.shown.store(now.steady.as_secs(), Ordering::Relaxed);
+        self.before.store(0, Ordering::Relaxed);
     }
 }
 
@@ -79,7 +86,7 @@ impl User {
 pub(crate) fn issue(app: Option<String>) -> (SecretString, WebUser) {
     let mut bytes = Zeroizing::new([0; 32]);
     random::fill(&mut *bytes);
-    let handle = SecretString::from(BASE64_URL_SAFE_NO_PAD.encode(*bytes));
+    let handle = SecretString::from(BASE64_URL_SAFE_NO_PAD.encode(bytes.as_slice()));
     let hash = hash(&handle);
     (handle, WebUser { handle: BASE64_URL_SAFE_NO_PAD.encode(hash), app })
 }
@@ -93,32 +100,54 @@ impl Handles {
     pub(crate) fn open(file: Option<PathBuf>) -> Self {
         let read = file.as_deref().map(store::read_private);
         let before = match read {
-            Some(Ok(Some(text))) => serde_json::from_slice(&text).unwrap_or_default(),
-            Some(Ok(None)) | None => BTreeMap::new(),
-            Some(Err(error)) => {
-                tracing::warn!(%error, "when web sessions were last used cannot be read: it counts from now");
-                BTreeMap::new()
-            }
+            Some(Ok(Some(text))) => serde_json::from_slice(&text).map_err(|error| error.to_string()),
+            Some(Ok(None)) | None => Ok(BTreeMap::new()),
+            Some(Err(error)) => Err(error.to_string()),
         };
+        let unread = |error: &String| {
+            tracing::warn!(error, "when web sessions were last used cannot be read: it counts from now");
+        };
+        let before = Mutex::new(before.inspect_err(unread).ok());
         Self { file, before, ..Self::default() }
     }
 
+    /// A session from before the agent started, which was signed in to at `since`, by the wall clock.
+    pub(crate) fn restore(&self, session: SessionId, user: &WebUser, since: Duration, now: Now) {
+        let noted = |before: &BTreeMap<String, u64>| {
+            session.web_key().and_then(|key| before.get(key)).map_or(since, |used| Duration::from_secs(*used))
+        };
+        let used = lock(&self.before).as_ref().map_or(now.wall, noted);
+        self.add(session, user, now.wall.saturating_sub(used.max(since)), now);
+    }
+
     /// From now on this handle is good for that session.
-    pub(crate) fn keep(&self, session: SessionId, user: &WebUser, since: Duration) {
+    pub(crate) fn keep(&self, session: SessionId, user: &WebUser, now: Now) {
+        self.add(session, user, Duration::ZERO, now);
+    }
+
+    fn add(&self, session: SessionId, user: &WebUser, idle: Duration, now: Now) {
         let Some(hash) = decode(&user.handle) else { return };
-        let before = session.web_key().and_then(|key| self.before.get(key)).copied().unwrap_or_default();
-        let used = AtomicU64::new(before.max(since.as_secs()));
-        let kept = Arc::new(User { session: session.clone(), app: user.app.clone(), used });
+        let kept = Arc::new(User {
+            session: session.clone(),
+            app: user.app.clone(),
+            shown: AtomicU64::new(now.steady.as_secs()),
+            before: AtomicU64::new(idle.as_secs()),
+        });
         let mut users = self.write();
         users.by_handle.insert(hash, kept);
         users.handle_of.insert(session, hash);
+    }
+
+    /// All sessions are known: what the file had is not needed any more.
+    pub(crate) fn restored(&self) {
+        *lock(&self.before) = None;
     }
 
     /// The session that a handle is good for, which is used now; `None` also for one that has been idle for
     /// longer than `limit`, whether or not that was noticed.
     pub(crate) fn find(&self, handle: &SecretString, limit: Duration, now: Now) -> Option<SessionId> {
         let users = self.read();
-        let user = users.by_handle.get(&hash(handle)).filter(|user| !user.is_idle(limit, now))?;
+        let user = users.by_handle.get(&hash(handle)).filter(|user| user.idle(now) < limit)?;
         user.is_used(now);
         Some(user.session.clone())
     }
@@ -140,7 +169,7 @@ impl Handles {
     /// The sessions whose handles nobody has shown for so long.
     pub(crate) fn idle(&self, limit: Duration, now: Now) -> Vec<SessionId> {
         let users = self.read();
-        let idle = users.by_handle.values().filter(|user| user.is_idle(limit, now));
+        let idle = users.by_handle.values().filter(|user| user.idle(now) >= limit);
         idle.map(|user| user.session.clone()).collect()
     }
 
@@ -149,7 +178,7 @@ impl Handles {
         if self.read().by_handle.is_empty() {
             return false;
         }
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = lock(&self.written);
         let due = written.is_none_or(|until| until.is_over(now));
         if due {
             *written = Some(now.after(WRITTEN_EVERY));
@@ -158,13 +187,13 @@ impl Handles {
     }
 
     /// Notes when each was last used.
-    pub(crate) fn write_uses(&self) {
+    pub(crate) fn write_uses(&self, now: Now) {
         let Some(file) = &self.file else { return };
         let users = self.read();
         let uses: BTreeMap<&str, u64> = users
             .by_handle
             .values()
-            .filter_map(|user| Some((user.session.web_key()?, user.last_used().as_secs())))
+            .filter_map(|user| Some((user.session.web_key()?, user.last_used(now).as_secs())))
             .collect();
         if uses.is_empty() && !file.exists() {
             return;
@@ -184,6 +213,15 @@ impl Handles {
     fn write(&self) -> RwLockWriteGuard<'_, Users> {
         self.users.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a record says whose handle it is.
+pub(crate) fn is_sound(user: &WebUser) -> bool {
+    decode(&user.handle).is_some()
 }
 
 fn decode(hash: &str) -> Option<Hash> {
@@ -211,7 +249,7 @@ mod tests {
         let (handle, user) = issue(Some("app".into()));
         assert_eq!(handle.expose_secret().len(), 43);
         assert!(!format!("{user:?}").contains(handle.expose_secret()));
-        handles.keep(session("1"), &user, Duration::ZERO);
+        handles.keep(session("1"), &user, at(1));
         assert_eq!(handles.find(&handle, LIMIT, at(5)), Some(session("1")));
         for wrong in ["", "x", &user.handle, issue(None).0.expose_secret()] {
             assert_eq!(handles.find(&wrong.into(), LIMIT, at(5)), None);
@@ -225,8 +263,8 @@ mod tests {
     fn who_shows_a_handle_is_not_idle() {
         let handles = Handles::default();
         let [(one, user), (_, other)] = [issue(None), issue(None)];
-        handles.keep(session("1"), &user, Duration::from_secs(100));
-        handles.keep(session("2"), &other, Duration::from_secs(100));
+        handles.keep(session("1"), &user, at(100));
+        handles.keep(session("2"), &other, at(100));
         handles.find(&one, LIMIT, at(150)).unwrap();
         assert_eq!(handles.idle(Duration::from_secs(60), at(159)), []);
         assert_eq!(handles.idle(Duration::from_secs(60), at(160)), [session("2")]);
@@ -239,12 +277,42 @@ mod tests {
         let file = dir.path().join(FILE);
         let (handle, user) = issue(None);
         let handles = Handles::open(Some(file.clone()));
-        handles.keep(session("1"), &user, Duration::from_secs(100));
+        handles.keep(session("1"), &user, at(100));
         handles.find(&handle, LIMIT, at(500)).unwrap();
         assert!(handles.is_to_be_noted(at(500)) && !handles.is_to_be_noted(at(501)));
-        handles.write_uses();
+        handles.write_uses(at(510));
         let again = Handles::open(Some(file));
-        again.keep(session("1"), &user, Duration::from_secs(100));
-        assert_eq!(again.user_of(&session("1")).unwrap().last_used(), Duration::from_secs(500));
+        again.restore(session("1"), &user, Duration::from_secs(100), at(600));
+        assert_eq!(again.user_of(&session("1")).unwrap().last_used(at(600)), Duration::from_secs(500));
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_ends_nobodys_session() {
+        let handles = Handles::default();
+        let (handle, user) = issue(None);
+        handles.keep(session("1"), &user, at(100));
+        let years_later = Now { steady: Duration::from_secs(101), wall: Duration::from_secs(4_000_000_000) };
+        assert_eq!(handles.idle(LIMIT, years_later), []);
+        assert!(handles.find(&handle, LIMIT, years_later).is_some());
+        let back = Now { steady: Duration::from_secs(5_000), wall: Duration::from_secs(1) };
+        assert_eq!(handles.idle(LIMIT, back), [session("1")], "and keeps none for ever");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_ends_nobodys_session() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(FILE);
+        let user = issue(None).1;
+        for text in ["nonsense", "{\"1\":18446744073709551615}", &"x".repeat(2 << 20)] {
+            store::write_private(&file, text.as_bytes()).unwrap();
+            let handles = Handles::open(Some(file.clone()));
+            handles.restore(session("1"), &user, Duration::from_secs(100), at(90_000));
+            handles.restored();
+            assert_eq!(handles.idle(LIMIT, at(90_001)), []);
+            assert_eq!(
+                handles.user_of(&session("1")).unwrap().last_used(at(90_000)),
+                Duration::from_secs(90_000)
+            );
+        }
     }
 }

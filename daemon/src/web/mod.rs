@@ -32,7 +32,7 @@ use sso_agent_proto::{
 };
 use tokio::sync::oneshot;
 
-pub(crate) use self::handles::{FILE, Handles};
+pub(crate) use self::handles::{FILE, Handles, is_sound};
 use self::{handles::issue, pending::Pending};
 use crate::{
     clock,
@@ -42,7 +42,7 @@ use crate::{
     rpc::{service::Service, translate},
     signin::{self, Banked, Chosen},
     spender::{Spender, client_of, server_of},
-    store::{Renewal, Store, WebUser},
+    store::{Record, Renewal, Store, WebUser},
 };
 
 /// What an app does whose callback is of no use.
@@ -91,7 +91,17 @@ impl Web {
         let mut record = signin::record(plan, &chosen);
         record.id = SessionId::web(&plan.host, &format!("{:016x}", random::seed())).to_string();
         record.web = Some(WebUser { handle: String::new(), app: app.clone() });
-        Ok((url, Pending { record, state, verifier, issuer, iss_required }))
+        if app.is_some() {
+            // The agent has it, and what it has leaves it in no form.
+            record.client_secret = None;
+        }
+        let pending = Pending { record, state, verifier, issuer, iss_required };
+        if pending.is_too_long() {
+            let why =
+                "client, secret, redirect URL and scopes together are too long for a consent".to_owned();
+            return Err(Refusal::Unsupported { why });
+        }
+        Ok((url, pending))
     }
 
     /// Spends the code of a sign-in that has come back. Nothing calls it off: who waits for it may be gone.
@@ -112,7 +122,7 @@ impl Web {
         record.web = Some(user.clone());
         let report = |outcome: Result<Box<SignedIn>, Refusal>| {
             if let Ok(signed_in) = outcome {
-                self.handles.keep(signed_in.about.id.clone(), &user, asked.wall);
+                self.handles.keep(signed_in.about.id.clone(), &user, clock::now());
                 agent.send(Message::Happened(Event::Brought(signed_in)));
             }
         };
@@ -138,17 +148,39 @@ impl Web {
         pending: Pending,
         code: SecretString,
         agent: Handle,
-        done: oneshot::Sender<Result<ConsentFinished, Refusal>>,
+        done: oneshot::Sender<Result<(ConsentFinished, Unheard), Refusal>>,
     ) {
         let session = SessionId::named(&pending.record.id);
-        let outcome = self.redeem(pending, &code, &agent).await;
-        let worked = outcome.is_ok();
-        if !worked {
-            self.used().give_back(&session);
-        }
-        if done.send(outcome).is_err() && worked {
+        let outcome = match self.redeem(pending, &code, &agent).await {
+            Ok(finished) => Ok((finished, Unheard { session: Some(session), agent })),
+            Err(refusal) => {
+                self.used().give_back(&session);
+                Err(refusal)
+            }
+        };
+        // Nobody waits for it any more: then the session is nobody's.
+        let _ = done.send(outcome);
+    }
+}
+
+/// A session whose handle nobody has heard of yet; unless somebody does, nobody is left with it.
+pub(crate) struct Unheard {
+    session: Option<SessionId>,
+    agent: Handle,
+}
+
+impl Unheard {
+    /// The handle went out.
+    pub(crate) fn heard(mut self) {
+        self.session = None;
+    }
+}
+
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
             tracing::warn!(%session, "the app went away before it got its handle");
-            agent.send(Message::Happened(Event::Abandoned(vec![session])));
+            self.agent.send(Message::Happened(Event::Abandoned(vec![session])));
         }
     }
 }
@@ -173,8 +205,8 @@ impl Terms {
         let user = session.about().id.is_web().then(|| self.handles.user_of(&session.about().id)).flatten();
         let web = user.map(|user| wire::Web {
             app: user.app.clone(),
-            last_used_at: clock::timestamp(user.last_used()),
-            idle_at: clock::timestamp(user.last_used() + self.idle),
+            last_used_at: clock::timestamp(user.last_used(now)),
+            idle_at: clock::timestamp(user.last_used(now).saturating_add(self.idle)),
         });
         wire::Session { web, ..translate::session(session, now) }
     }
@@ -221,26 +253,47 @@ impl Service {
             provider,
             ..Login::default()
         };
+        if login.client_secret.is_some() && login.client_id.is_none() && app.is_none() {
+            let why = "a client secret without its client";
+            return Err(Fault::new(Kind::Unsupported, why, "name the client as well: client_id"));
+        }
+        if let Some(bad) = login.scopes.iter().find(|scope| !is_scope(scope)) {
+            let hint = "a scope is one word, such as clusters";
+            return Err(Fault::new(Kind::Unsupported, format!("{bad:.80?} is no scope"), hint));
+        }
         let mut redirect_url = redirect_url;
-        if let Some(name) = &app {
-            if login.client_id.is_some() || login.client_secret.is_some() {
-                let why = "an app that the agent keeps has its own client";
+        let kept = app.as_ref().map(|name| self.apps.find(name)).transpose()?;
+        if let (Some(name), Some(kept)) = (&app, &kept) {
+            if login.client_id.is_some() || login.client_secret.is_some() || login.provider.is_some() {
+                let why = "an app that the agent keeps has its own client, and a Databricks server";
                 return Err(Fault::new(Kind::Unsupported, why, "name either the app or the client"));
             }
-            let kept = self.apps.find(name)?;
             redirect_url = Some(redirect_of(name, &kept.redirect_urls, redirect_url)?);
-            (login.client_id, login.client_secret) = (Some(kept.client_id), kept.client_secret);
+            (login.client_id, login.client_secret) =
+                (Some(kept.client_id.clone()), kept.client_secret.clone());
             if login.scopes.is_empty() {
-                login.scopes = kept.scopes;
+                login.scopes.clone_from(&kept.scopes);
             }
         }
         let redirect_url = redirect_url.ok_or_else(|| bad_redirect("there is none"))?;
         let redirect = RedirectUrl::parse(&redirect_url).map_err(|error| bad_redirect(&error.to_string()))?;
-        Ok(Wish { plan: self.plan(login).await?, redirect, app })
+        let plan = self.plan(login).await?;
+        if let Some(kept) = kept.filter(|kept| !kept.is_for(&plan.host)) {
+            let message = format!(
+                "the client {:.80} is kept for its own account, and {} is elsewhere",
+                kept.client_id, plan.host
+            );
+            let hint = "name a workspace of that account, or the client and its secret instead of the app";
+            return Err(Fault::new(Kind::Unsupported, message, hint));
+        }
+        Ok(Wish { plan, redirect, app })
     }
 
     /// Ends the sign-in of a web app's user: a session, and the handle that is good for it.
-    pub(crate) async fn consent_finish(&self, finish: ConsentFinish) -> Result<ConsentFinished, RpcError> {
+    pub(crate) async fn consent_finish(
+        &self,
+        finish: ConsentFinish,
+    ) -> Result<(ConsentFinished, Unheard), RpcError> {
         let ConsentFinish { consent, callback_url, params } = finish;
         let came_back = match (callback_url, params) {
             (Some(url), None) => CameBack::At(url),
@@ -252,11 +305,15 @@ impl Service {
                 return Err(RpcError::new(sso_agent_proto::rpc::Code::InvalidParams, why));
             }
         };
-        let known = Pending::unseal(&*self.web.store, &consent).and_then(|pending| {
+        let web = self.web.clone();
+        // The key may have to be fetched from a keyring.
+        let unsealed = tokio::task::spawn_blocking(move || {
+            let pending = Pending::unseal(&*web.store, &consent)?;
             let consent = pending.consent()?;
             Some((pending, consent))
         });
-        let Some((pending, consent)) = known else {
+        let known = unsealed.await.unwrap_or_default();
+        let Some((mut pending, consent)) = known else {
             let why = "the consent is not one of this agent's, or was changed";
             return Err(Fault::new(Kind::Denied, why, START_OVER).into());
         };
@@ -265,6 +322,7 @@ impl Service {
         if self.web.handles.user_of(&consent.session).is_some() {
             return Err(not_consented(NotConsented::Again).into());
         }
+        self.add_kept_secret(&mut pending.record)?;
         self.web.used().take(&consent.session, now).map_err(not_consented)?;
         let (done, told) = oneshot::channel();
         let job = self.web.clone().finish(pending, code, self.handle.clone(), done);
@@ -277,6 +335,18 @@ impl Service {
                 Err(crate::rpc::service::stopped())
             }
         }
+    }
+
+    /// What the agent keeps is not in a consent.
+    fn add_kept_secret(&self, record: &mut Record) -> Result<(), Fault> {
+        let Some(name) = record.web.as_ref().and_then(|web| web.app.as_deref()) else { return Ok(()) };
+        let kept = self.apps.find(name)?;
+        if kept.client_id != record.client_id {
+            let why = format!("the app {name:.80?} has another client now");
+            return Err(Fault::new(Kind::Denied, why, START_OVER));
+        }
+        record.client_secret = kept.client_secret;
+        Ok(())
     }
 
     /// Signs a web app's user out. A handle that is good for nothing has nothing to be revoked.
@@ -294,12 +364,18 @@ impl Service {
     }
 }
 
+/// RFC 6749, 3.3; several in one text are as good as a list.
+fn is_scope(text: &str) -> bool {
+    let fits = |byte: u8| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
+    !text.trim().is_empty() && text.bytes().all(fits)
+}
+
 /// The redirect URL that an app means: one of its own.
 fn redirect_of(name: &str, own: &[String], said: Option<String>) -> Result<String, Fault> {
     match (said, own) {
         (Some(said), own) if own.contains(&said) => Ok(said),
         (Some(_), _) => Err(Fault::new(
-            Kind::Denied,
+            Kind::Unsupported,
             format!("the app {name:.80?} has no such redirect URL"),
             "`sso app show` lists those that it has; `sso app update` changes them",
         )),

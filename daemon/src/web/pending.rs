@@ -22,8 +22,11 @@ const WHAT: &str = "consent";
 /// The text is padded to a multiple of this.
 const STEP: usize = 256;
 
-/// Longer ones are none of ours; a cookie has 4096 bytes.
-const LONGEST: usize = 16 * 1024;
+/// Longer ones are not made: a cookie has 4096 bytes, and the text must not move while it is written.
+const LARGEST: usize = 8 * 1024;
+
+/// Longer texts are none of ours.
+const LONGEST: usize = 2 * LARGEST;
 
 /// See the module.
 pub(crate) struct Pending {
@@ -51,6 +54,14 @@ struct Head {
 }
 
 impl Pending {
+    /// Whether it is longer than a consent may be.
+    pub(crate) fn is_too_long(&self) -> bool {
+        let issuer = match &self.issuer {
+            Issuer::Named(text) | Issuer::At(text) => text.len(),
+        };
+        self.record.to_json().len() + issuer + 1024 > LARGEST
+    }
+
     /// The text for the app.
     pub(crate) fn seal(&self, store: &dyn Store) -> Result<SecretString, StoreError> {
         let (issuer, named) = match &self.issuer {
@@ -134,6 +145,18 @@ mod tests {
         assert_eq!((back.state.expose_secret(), back.iss_required), ("canary-state", true));
         assert_eq!(back.issuer, pending().issuer);
         assert_eq!(back.consent().unwrap().session.web_key(), Some("0123"));
+    }
+
+    #[test]
+    fn what_is_not_too_long_is_read_back() {
+        let store = Memory::default();
+        let mut pending = pending();
+        while !pending.is_too_long() {
+            let text = pending.seal(&store).unwrap();
+            assert!(Pending::unseal(&store, &text).is_some());
+            pending.record.scopes.push("another-scope-of-somebody".repeat(8));
+        }
+        assert!(pending.record.scopes.len() > 10);
     }
 
     #[test]

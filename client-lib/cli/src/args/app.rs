@@ -16,7 +16,7 @@ pub(crate) enum App {
     List(List),
     /// Show an app
     Show(Which),
-    /// Change an app; each list that is given replaces the one before
+    /// Change an app; a list that is given replaces the one before, and lifetimes replace all lifetimes
     Update(Update),
     /// Delete an app, and what the agent keeps of it
     Delete(Which),

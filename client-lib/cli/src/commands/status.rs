@@ -44,8 +44,10 @@ pub(super) fn run(args: args::Status, output: &Output) -> Result<(), Failure> {
         return watch::run(agent, args.host, output);
     }
     if args.web {
-        let shown = Shown { sessions: agent.web_sessions(args.host)?, agent: agent.info()? };
-        return output.result(&shown, || web_words(&shown.sessions, Timestamp::now()));
+        let sessions = web_sessions(&mut agent, args.host.clone())?;
+        let shown = Shown { sessions, agent: agent.info()? };
+        let at = args.host.as_deref();
+        return output.result(&shown, || web_words(&shown.sessions, at, Timestamp::now()));
     }
     let shown = fetch(&mut agent, args.host.as_deref())?;
     output.result(&shown, || words(&shown, Timestamp::now()))
@@ -72,9 +74,22 @@ pub(super) fn words(shown: &Shown, now: Timestamp) -> String {
     text
 }
 
-fn web_words(sessions: &[Session], now: Timestamp) -> String {
+/// The users at a host, all of them, or the one with that id.
+fn web_sessions(agent: &mut Agent, which: Option<String>) -> Result<Vec<Session>, Failure> {
+    match which {
+        Some(id) if id.contains("#~") => {
+            Ok(vec![agent.session(Target { session: Some(id), ..Target::default() })?])
+        }
+        host => Ok(agent.web_sessions(host)?),
+    }
+}
+
+fn web_words(sessions: &[Session], at: Option<&str>, now: Timestamp) -> String {
     match sessions {
-        [] => "No web app has signed anybody in.\n".to_owned(),
+        [] => match at {
+            Some(host) => format!("No web app has signed anybody in at {}.\n", clean(host)),
+            None => "No web app has signed anybody in.\n".to_owned(),
+        },
         sessions => table::lines(WEB_HEADER, sessions.iter().map(|session| web_row(session, now))),
     }
 }
@@ -211,7 +226,7 @@ mod tests {
             "web": {"app": "shop", "last_used_at": "2026-01-01T00:00:00Z", "idle_at": "2026-01-08T00:00:00Z"},
         }]);
         let sessions: Vec<Session> = serde_json::from_value(sessions).unwrap();
-        let text = web_words(&sessions, "2026-01-01T00:00:00Z".parse().unwrap());
+        let text = web_words(&sessions, None, "2026-01-01T00:00:00Z".parse().unwrap());
         let text = anstream::adapter::strip_str(&text).to_string();
         let row = text.lines().nth(1).unwrap();
         for part in ["a.example#~01", "shop", "ada@example.com", "never: no refresh token"] {

@@ -76,10 +76,7 @@ impl Agent {
                 why: format!("{id} belongs to the user of a web app"),
                 hint: "its tokens are for the app, which has its handle",
             }),
-            Target::Web(id) if !self.sessions.contains(id) => Err(Refusal::ConsentRequired {
-                why: "no session has this handle: it has ended, or there never was one".to_owned(),
-                said: None,
-            }),
+            Target::Web(id) if !self.sessions.contains(id) => Err(Refusal::no_such_handle()),
             Target::Session(id) | Target::Web(id) if self.sessions.contains(id) => Ok(id.clone()),
             Target::Session(id) | Target::Web(id) => {
                 Err(Refusal::Unknown { what: format!("session {id} is not known here") })

@@ -36,7 +36,20 @@ pub(super) fn run(args: Create, output: &Output) -> Result<(), Failure> {
     if created.client_secret.is_some() && output::is_seen() {
         output.note("The secret is shown this once and can be had nowhere again: put it where it is safe");
     }
-    output.secret(&if output.is_json() { json(&created) } else { words(&args.name, &created) })
+    let printed = output.secret(&if output.is_json() { json(&created) } else { words(&args.name, &created) });
+    match printed {
+        Err(_) if created.client_secret.is_some() => Err(unseen(&created)),
+        printed => printed,
+    }
+}
+
+/// Whoever closed stdout has lost the secret.
+fn unseen(created: &AppCreated) -> Failure {
+    let id = clean(&created.integration_id);
+    Failure::failed(
+        format!("the app was created and its secret could not be printed (integration id {id})"),
+        format!("delete it and create it again: sso app delete {id}"),
+    )
 }
 
 /// In a buffer that does not move while it grows and is wiped at the end.

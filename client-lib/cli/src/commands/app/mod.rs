@@ -182,7 +182,9 @@ fn on_one(app: &str, at: At, output: &Output, call: impl Fn(AppWhich) -> AppCall
     );
     if may_be_id(app) {
         match agent.call(&on(app)) {
-            Err(error) if error.kind() == Some(Kind::IssuerRejected) => unknown = error.into(),
+            Err(error) if error.kind() == Some(Kind::IssuerRejected) && !is_uuid(app) => {
+                unknown = error.into();
+            }
             outcome => return Ok(outcome?),
         }
     }
@@ -195,4 +197,8 @@ fn on_one(app: &str, at: At, output: &Output, call: impl Fn(AppWhich) -> AppCall
 /// An id is one word; names may be more.
 fn may_be_id(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
