@@ -236,7 +236,7 @@ impl Driver {
             Effect::Offer(id, lease) => self.handle.snapshot().offer(id, lease),
             Effect::Withdraw(id) => {
                 self.handle.snapshot().withdraw(&id);
-                self.handles.forget(&id);
+                self.handles.forget(&id, clock::now());
             }
             Effect::Reply(tickets, answer) => {
                 tickets.into_iter().for_each(|ticket| self.reply(ticket, &answer));

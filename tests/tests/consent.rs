@@ -91,6 +91,10 @@ impl App {
 
     fn restart(&mut self) {
         self.agent.take().unwrap().kill();
+        self.start_again();
+    }
+
+    fn start_again(&mut self) {
         self.agent = Some(Agent::start(&self.sandbox));
         self.socket = Connection::open(&self.sandbox.socket()).unwrap();
     }
@@ -141,7 +145,8 @@ fn a_user_signs_in_and_the_app_gets_tokens_for_its_handle_until_it_ends() {
         assert_eq!(begun.asked("code_challenge_method"), "S256");
         assert!(begun.asked("state").len() >= 22 && !begun.address.as_str().contains(SECRET));
 
-        let finished = app.finish(&begun, &begun.visit());
+        let query = begun.visit();
+        let finished = app.finish(&begun, &query);
         assert_eq!(finished["handle"].as_str().unwrap().len(), 43, "256 bits");
         assert_eq!((&finished["refreshable"], &finished["user"]), (&json!(true), &json!("ada@example.com")));
         let token = app.token(&finished).unwrap();
@@ -161,6 +166,12 @@ fn a_user_signs_in_and_the_app_gets_tokens_for_its_handle_until_it_ends() {
         assert_eq!(app.refused("token.get", end.clone()), "login_required");
         assert_eq!(app.call("consent.end", end).unwrap(), json!({ "revoked": false }));
         assert_eq!(app.web_sessions(), Vec::<Value>::new());
+        let exchanges = app.issuer.counters().exchanges;
+        app.agent.take().unwrap().stop();
+        app.start_again();
+        let replayed = json!({ "consent": begun.consent, "params": query });
+        assert_eq!(app.refused("consent.finish", replayed), "denied", "nor after it ended");
+        assert_eq!(app.issuer.counters().exchanges, exchanges);
     }
 }
 

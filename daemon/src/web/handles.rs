@@ -15,8 +15,10 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sso_agent_core::{
+    consent::LIFETIME,
     time::{Deadline, Now},
     words::SessionId,
 };
@@ -32,6 +34,9 @@ pub(crate) const FILE: &str = "web-uses.json";
 /// How often that is written. An agent that is killed forgets no more than this.
 const WRITTEN_EVERY: Duration = Duration::from_secs(300);
 
+/// As long as any consent may be good, whichever way a clock is set a little.
+const ENDED_MATTERS: Duration = LIFETIME.saturating_add(Duration::from_secs(120));
+
 type Hash = [u8; 32];
 
 /// See the module.
@@ -39,10 +44,20 @@ type Hash = [u8; 32];
 pub(crate) struct Handles {
     users: RwLock<Users>,
     file: Option<PathBuf>,
-    /// By the key of the session, as the file had it; absent if it could not be read, which is no sign of
-    /// nobody having used them.
-    before: Mutex<Option<BTreeMap<String, u64>>>,
+    /// As the file had it; absent if it could not be read, which is no sign of nobody having used them.
+    before: Mutex<Option<Noted>>,
+    /// Sessions that have ended while the consent that they came of might still be good.
+    ended: Mutex<BTreeMap<String, u64>>,
     written: Mutex<Option<Deadline>>,
+}
+
+/// What is in the file, by the keys of sessions, in seconds of the wall clock.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Noted {
+    /// When each was last used.
+    used: BTreeMap<String, u64>,
+    /// Until when it matters that each has ended.
+    ended: BTreeMap<String, u64>,
 }
 
 #[derive(Default)]
@@ -101,20 +116,22 @@ impl Handles {
         let read = file.as_deref().map(store::read_private);
         let before = match read {
             Some(Ok(Some(text))) => serde_json::from_slice(&text).map_err(|error| error.to_string()),
-            Some(Ok(None)) | None => Ok(BTreeMap::new()),
+            Some(Ok(None)) | None => Ok(Noted::default()),
             Some(Err(error)) => Err(error.to_string()),
         };
         let unread = |error: &String| {
             tracing::warn!(error, "when web sessions were last used cannot be read: it counts from now");
         };
-        let before = Mutex::new(before.inspect_err(unread).ok());
-        Self { file, before, ..Self::default() }
+        let before = before.inspect_err(unread).ok();
+        let ended = before.as_ref().map(|noted: &Noted| noted.ended.clone()).unwrap_or_default();
+        Self { file, before: Mutex::new(before), ended: Mutex::new(ended), ..Self::default() }
     }
 
     /// A session from before the agent started, which was signed in to at `since`, by the wall clock.
     pub(crate) fn restore(&self, session: SessionId, user: &WebUser, since: Duration, now: Now) {
-        let noted = |before: &BTreeMap<String, u64>| {
-            session.web_key().and_then(|key| before.get(key)).map_or(since, |used| Duration::from_secs(*used))
+        let noted = |before: &Noted| {
+            let used = session.web_key().and_then(|key| before.used.get(key));
+            used.map_or(since, |used| Duration::from_secs(*used))
         };
         let used = lock(&self.before).as_ref().map_or(now.wall, noted);
         self.add(session, user, now.wall.saturating_sub(used.max(since)), now);
@@ -159,11 +176,22 @@ impl Handles {
     }
 
     /// From now on no handle is good for that session.
-    pub(crate) fn forget(&self, session: &SessionId) {
+    pub(crate) fn forget(&self, session: &SessionId, now: Now) {
         let mut users = self.write();
-        if let Some(hash) = users.handle_of.remove(session) {
-            users.by_handle.remove(&hash);
+        let Some(hash) = users.handle_of.remove(session) else { return };
+        users.by_handle.remove(&hash);
+        drop(users);
+        if let Some(key) = session.web_key() {
+            lock(&self.ended).insert(key.to_owned(), (now.wall + ENDED_MATTERS).as_secs());
+            // Soon, not now: whoever signs out need not wait for a disk.
+            *lock(&self.written) = None;
         }
+    }
+
+    /// Whether the consent that a session comes of was used.
+    pub(crate) fn was_there(&self, session: &SessionId) -> bool {
+        let ended = || session.web_key().is_some_and(|key| lock(&self.ended).contains_key(key));
+        self.user_of(session).is_some() || ended()
     }
 
     /// The sessions whose handles nobody has shown for so long.
@@ -175,9 +203,12 @@ impl Handles {
 
     /// Whether it is time to note when each was last used; it is not again for a while.
     pub(crate) fn is_to_be_noted(&self, now: Now) -> bool {
-        if self.read().by_handle.is_empty() {
+        let mut ended = lock(&self.ended);
+        ended.retain(|_, until| *until > now.wall.as_secs());
+        if self.read().by_handle.is_empty() && ended.is_empty() {
             return false;
         }
+        drop(ended);
         let mut written = lock(&self.written);
         let due = written.is_none_or(|until| until.is_over(now));
         if due {
@@ -186,21 +217,19 @@ impl Handles {
         due
     }
 
-    /// Notes when each was last used.
+    /// Notes when each was last used, and which have ended just now.
     pub(crate) fn write_uses(&self, now: Now) {
         let Some(file) = &self.file else { return };
-        let users = self.read();
-        let uses: BTreeMap<&str, u64> = users
-            .by_handle
-            .values()
-            .filter_map(|user| Some((user.session.web_key()?, user.last_used(now).as_secs())))
-            .collect();
-        if uses.is_empty() && !file.exists() {
+        let used =
+            |user: &Arc<User>| Some((user.session.web_key()?.to_owned(), user.last_used(now).as_secs()));
+        let noted = Noted {
+            used: self.read().by_handle.values().filter_map(used).collect(),
+            ended: lock(&self.ended).clone(),
+        };
+        if noted.used.is_empty() && noted.ended.is_empty() && !file.exists() {
             return;
         }
-        let text = serde_json::to_vec(&uses).expect("text and numbers always have a JSON form");
-        drop(uses);
-        drop(users);
+        let text = serde_json::to_vec(&noted).expect("text and numbers always have a JSON form");
         if let Err(error) = store::write_private(file, &text) {
             tracing::warn!(%error, "when web sessions were last used cannot be noted");
         }
@@ -254,9 +283,10 @@ mod tests {
         for wrong in ["", "x", &user.handle, issue(None).0.expose_secret()] {
             assert_eq!(handles.find(&wrong.into(), LIMIT, at(5)), None);
         }
-        handles.forget(&session("1"));
+        handles.forget(&session("1"), at(6));
         assert_eq!(handles.find(&handle, LIMIT, at(5)), None);
-        assert!(handles.user_of(&session("1")).is_none());
+        assert!(handles.user_of(&session("1")).is_none() && handles.was_there(&session("1")));
+        assert!(!handles.was_there(&session("2")));
     }
 
     #[test]
@@ -281,7 +311,12 @@ mod tests {
         handles.find(&handle, LIMIT, at(500)).unwrap();
         assert!(handles.is_to_be_noted(at(500)) && !handles.is_to_be_noted(at(501)));
         handles.write_uses(at(510));
+        handles.keep(session("2"), &issue(None).1, at(510));
+        handles.forget(&session("2"), at(511));
+        assert!(handles.is_to_be_noted(at(512)), "that matters soon");
+        handles.write_uses(at(512));
         let again = Handles::open(Some(file));
+        assert!(again.was_there(&session("2")) && again.user_of(&session("2")).is_none());
         again.restore(session("1"), &user, Duration::from_secs(100), at(600));
         assert_eq!(again.user_of(&session("1")).unwrap().last_used(at(600)), Duration::from_secs(500));
     }
@@ -303,7 +338,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join(FILE);
         let user = issue(None).1;
-        for text in ["nonsense", "{\"1\":18446744073709551615}", &"x".repeat(2 << 20)] {
+        for text in ["nonsense", "{\"used\":{\"1\":18446744073709551615},\"ended\":{}}", &"x".repeat(2 << 20)]
+        {
             store::write_private(&file, text.as_bytes()).unwrap();
             let handles = Handles::open(Some(file.clone()));
             handles.restore(session("1"), &user, Duration::from_secs(100), at(90_000));

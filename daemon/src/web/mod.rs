@@ -319,7 +319,7 @@ impl Service {
         };
         let now = clock::now();
         let code = consent.judge(&came_back, now).map_err(not_consented)?;
-        if self.web.handles.user_of(&consent.session).is_some() {
+        if self.web.handles.was_there(&consent.session) {
             return Err(not_consented(NotConsented::Again).into());
         }
         self.add_kept_secret(&mut pending.record)?;
