@@ -103,16 +103,23 @@ impl Metadata {
     ) {
         let mut doors = JoinSet::new();
         loop {
+            let waiting = doors.is_empty() && self.waits_for_its_port().await;
             tokio::select! {
                 Some(listener) = listeners.recv() => match Visits::at(&listener, &self, &service) {
                     Ok(site) => { doors.spawn(server::serve(listener, Arc::new(site), stop.clone())); }
                     Err(error) => tracing::error!(%error, "the metadata service does not listen"),
                 },
-                () = tokio::time::sleep(TRY_AGAIN), if doors.is_empty() => self.resume().await,
+                () = tokio::time::sleep(TRY_AGAIN), if waiting => self.resume().await,
                 () = stop.cancelled() => break,
             }
         }
         while doors.join_next().await.is_some() {}
+    }
+
+    /// Whether it gave out addresses at a port that it cannot have now.
+    async fn waits_for_its_port(&self) -> bool {
+        let state = self.state.lock().await;
+        state.kept.port.is_some() && !state.listening
     }
 
     /// The address for a session and scopes.
