@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
+use std::time::Duration;
 use url::Url;
 
 const NO_PROVIDER: &str = "the OpenID provider is missing";
@@ -47,8 +48,14 @@ fn a_port_that_is_taken_is_passed_over_and_one_that_was_asked_for_is_told_before
     let mut sandbox = sandbox_with_opener();
     let provider = need!("ports", Provider::start(3600), NO_PROVIDER);
     let _agent = Agent::start(&sandbox);
-    // Whoever has it, it is taken.
-    let _taken = TcpListener::bind("127.0.0.1:8020");
+    // A sign-in of another test may have it for a while.
+    let _taken = std::iter::repeat_with(|| {
+        std::thread::park_timeout(Duration::from_millis(20));
+        TcpListener::bind("127.0.0.1:8020")
+    })
+    .take(3000)
+    .find_map(Result::ok)
+    .expect("a sign-in ends");
     sandbox.sso(["login", &provider.url]).ok();
     let address = opened(&sandbox).remove(0);
     assert!(address.as_str().contains("localhost%3A80") && !address.as_str().contains("localhost%3A8020"));
