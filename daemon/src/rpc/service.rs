@@ -254,21 +254,7 @@ impl Service {
             let own = (!web).then(|| agent.sessions_after(after));
             let theirs = web.then(|| agent.web_sessions_after(after));
             let all = own.into_iter().flatten().chain(theirs.into_iter().flatten());
-            let mut behind = all.filter(here).map(|session| terms.shown(session, now));
-            let mut sessions: Vec<Session> = Vec::new();
-            let mut room = LINE;
-            let mut more = false;
-            for session in behind.by_ref() {
-                let size = size(&session);
-                if sessions.len() >= limit || (size > room && !sessions.is_empty()) {
-                    more = true;
-                    break;
-                }
-                room = room.saturating_sub(size);
-                sessions.push(session);
-            }
-            let next = sessions.last().filter(|_| more).map(|session| session.id.clone());
-            Sessions { sessions, next }
+            first_part(all.filter(here).map(|session| terms.shown(session, now)), limit)
         };
         self.handle.look(part).await.ok_or_else(stopped)
     }
@@ -315,6 +301,21 @@ impl Service {
     }
 }
 
+/// As many as were asked for, and as fit into one line.
+fn first_part(sessions: impl Iterator<Item = Session>, limit: usize) -> Sessions {
+    let (mut part, mut room): (Vec<Session>, _) = (Vec::new(), LINE);
+    for session in sessions {
+        let size = size(&session);
+        if part.len() >= limit || (size > room && !part.is_empty()) {
+            let next = part.last().map(|session| session.id.clone());
+            return Sessions { sessions: part, next };
+        }
+        room = room.saturating_sub(size);
+        part.push(session);
+    }
+    Sessions { sessions: part, next: None }
+}
+
 /// About how long a session is as JSON.
 fn size(session: &Session) -> usize {
     let texts = [&session.id, &session.host, &session.label, &session.issuer, &session.client_id];
@@ -357,3 +358,35 @@ pub(crate) fn stopped() -> RpcError {
 
 /// What one connection needs of all this.
 pub(crate) type Shared = Arc<Service>;
+
+#[cfg(test)]
+mod tests {
+    use sso_agent_proto::lines::MAX_LINE;
+
+    use super::*;
+
+    fn sessions(count: usize, scopes: usize) -> impl Iterator<Item = Session> {
+        let host = Host::parse("a.example", None).unwrap();
+        (0..count).map(move |n| Session {
+            scopes: vec!["\"quoted\" scope".to_owned(); scopes],
+            ..token_session(&SessionId::named(&format!("a.example#{n:05}")), &host)
+        })
+    }
+
+    #[test]
+    fn a_part_of_a_list_fits_into_a_line_however_long_sessions_are() {
+        for scopes in [0, 60, 2000] {
+            let part = first_part(sessions(1001, scopes), MOST_LISTED);
+            assert!(result_line(&Id::Null, &part).len() < MAX_LINE, "{scopes} scopes");
+            assert_eq!(part.next, part.sessions.last().map(|session| session.id.clone()));
+        }
+        assert_eq!(first_part(sessions(1001, 0), 7).sessions.len(), 7);
+    }
+
+    #[test]
+    fn the_last_part_has_no_next_one() {
+        let part = first_part(sessions(7, 0), 7);
+        assert_eq!((part.sessions.len(), part.next), (7, None));
+        assert_eq!(first_part(sessions(0, 0), 7).next, None);
+    }
+}

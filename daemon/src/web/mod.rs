@@ -242,8 +242,16 @@ impl Service {
     }
 
     async fn wish(&self, start: ConsentStart) -> Result<Wish, Fault> {
-        let ConsentStart { host, account_id, client_id, app, client_secret, redirect_url, scopes, provider } =
-            start;
+        let ConsentStart {
+            host,
+            account_id,
+            client_id,
+            app,
+            client_secret,
+            mut redirect_url,
+            scopes,
+            provider,
+        } = start;
         let mut login = Login {
             host: Some(host),
             account_id,
@@ -261,7 +269,6 @@ impl Service {
             let hint = "a scope is one word, such as clusters";
             return Err(Fault::new(Kind::Unsupported, format!("{bad:.80?} is no scope"), hint));
         }
-        let mut redirect_url = redirect_url;
         let kept = app.as_ref().map(|name| self.apps.find(name)).transpose()?;
         if let (Some(name), Some(kept)) = (&app, &kept) {
             if login.client_id.is_some() || login.client_secret.is_some() || login.provider.is_some() {
