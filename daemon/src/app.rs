@@ -41,6 +41,9 @@ use crate::{
 /// How long clients may take to fetch what they were owed when the agent stopped.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
+/// Beside the socket, so in memory of the machine's: the store's spare place.
+const SPARE: &str = "banked";
+
 /// How the daemon is run.
 #[derive(Debug)]
 pub struct Options {
@@ -222,8 +225,9 @@ async fn open_store(options: &Options) -> Result<Arc<dyn Store>, StartError> {
     if options.ephemeral {
         return Ok(Arc::new(Memory::default()));
     }
-    let state = options.places.state.clone();
-    let opened = tokio::task::spawn_blocking(move || SealedFiles::open(&state, SystemKeyring)).await;
+    let (state, spare) = (options.places.state.clone(), options.places.socket.with_file_name(SPARE));
+    let open = move || Ok::<_, StoreError>(SealedFiles::open(&state, SystemKeyring)?.beside(&spare));
+    let opened = tokio::task::spawn_blocking(open).await;
     match opened {
         Ok(store) => Ok(Arc::new(store?)),
         Err(_) => Err(StartError::Store("opening it failed".to_owned())),

@@ -29,6 +29,7 @@ pub(crate) struct Banked {
 pub(crate) fn record(plan: &Plan, chosen: &Chosen) -> Record {
     let Chosen { metadata, client, .. } = chosen;
     Record {
+        generation: 0,
         id: plan.session().to_string(),
         host: plan.host.url().to_owned(),
         label: plan.label.as_str().to_owned(),

@@ -262,7 +262,7 @@ impl Spender {
             tracing::error!(session = %id, %error, "the new refresh token is held in memory: the store does not take it");
             self.held().insert(id.clone(), Held { record: kept, lease_is_new });
         }
-        banked
+        banked.map(drop)
     }
 
     async fn in_store<T: Send + 'static>(

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::{
     issuer::testing::{Fake, json, reply},
-    store::{Loaded, Memory, Renewal, example},
+    store::{Kept, Loaded, Memory, Renewal, example},
 };
 
 const ID: &str = "adb-1.azuredatabricks.net";
@@ -75,7 +75,7 @@ impl Store for Full {
 }
 
 impl Slot for Room {
-    fn commit(self: Box<Self>, record: &Record) -> Result<(), StoreError> {
+    fn commit(self: Box<Self>, record: &Record) -> Result<Kept, StoreError> {
         Full::refuses(&self.0.no_commit)?;
         self.1.commit(record)
     }

@@ -5,7 +5,7 @@ use tempfile::tempdir;
 use zeroize::Zeroizing;
 
 use super::{
-    Memory, SealedFiles, Store,
+    Kept, Memory, SealedFiles, Store,
     keys::testing::{Silent, Unlocked},
     record::{Record, example},
 };
@@ -23,6 +23,16 @@ fn sealed_files_are_a_store_whichever_key_they_have() {
     let by_keyring = SealedFiles::open(other.path(), Unlocked(1)).unwrap();
     keeps_the_contract(&by_file);
     keeps_the_contract(&by_keyring);
+
+    let (dir, spare) = (tempdir().unwrap(), tempdir().unwrap());
+    let beside = SealedFiles::open(dir.path(), Silent).unwrap().beside(spare.path());
+    keeps_the_contract(&beside);
+
+    let (dir, spare) = (tempdir().unwrap(), tempdir().unwrap());
+    let given = by_keyring.export_keys().unwrap();
+    keeps_the_contract(&SealedFiles::with_keys(dir.path(), Some(spare.path()), given.clone()).unwrap());
+    let dir = tempdir().unwrap();
+    keeps_the_contract(&SealedFiles::with_keys(dir.path(), None, given).unwrap());
     assert_eq!((by_file.key(), by_keyring.key()), (Key::File, Key::Keyring));
 }
 
@@ -31,7 +41,21 @@ fn sealed_files_outlive_the_process() {
     let dir = tempdir().unwrap();
     SealedFiles::open(dir.path(), Silent).unwrap().put(&example("a")).unwrap();
     let again = SealedFiles::open(dir.path(), Silent).unwrap();
-    assert_eq!(again.load("a").unwrap().unwrap().to_json(), example("a").to_json());
+    assert!(holds(&again, &example("a"), 1));
+}
+
+#[test]
+fn two_processes_with_the_same_keys_read_what_either_keeps() {
+    let (dir, spare) = (tempdir().unwrap(), tempdir().unwrap());
+    let first = SealedFiles::open(dir.path(), Silent).unwrap().beside(spare.path());
+    let given = first.export_keys().unwrap();
+    let second = SealedFiles::with_keys(dir.path(), Some(spare.path()), given).unwrap();
+    for generation in [1, 3, 5] {
+        first.put(&example("a")).unwrap();
+        assert!(holds(&second, &example("a"), generation));
+        second.put(&example("a")).unwrap();
+        assert!(holds(&first, &example("a"), generation + 1));
+    }
 }
 
 fn keeps_the_contract(store: &dyn Store) {
@@ -52,7 +76,7 @@ fn starts_empty(store: &dyn Store) {
 fn keeps_what_is_put(store: &dyn Store) {
     for id in ["a", "a#b", "https://idp.example:8443/a b", "é/../\n"] {
         store.put(&example(id)).unwrap();
-        assert_eq!(store.load(id).unwrap().unwrap().to_json(), example(id).to_json());
+        assert!(holds(store, &example(id), 1));
     }
     assert_eq!(ids(store).len(), 4);
 }
@@ -60,11 +84,17 @@ fn keeps_what_is_put(store: &dyn Store) {
 fn replaces_only_on_commit(store: &dyn Store) {
     let next = Record { refresh_token: Some("next".repeat(10_000).into()), ..example("a") };
     let slot = store.reserve("a").unwrap();
-    assert_eq!(store.load("a").unwrap().unwrap().to_json(), example("a").to_json());
-    slot.commit(&next).unwrap();
-    assert_eq!(store.load("a").unwrap().unwrap().to_json(), next.to_json());
+    assert!(holds(store, &example("a"), 1));
+    assert_eq!(slot.commit(&next).unwrap(), Kept::Disk);
+    assert!(holds(store, &next, 2));
     drop(store.reserve("a").unwrap());
-    assert_eq!(store.load("a").unwrap().unwrap().to_json(), next.to_json());
+    drop(store.reserve_anywhere("a").unwrap());
+    assert!(holds(store, &next, 2));
+    store.reserve_anywhere("a").unwrap().commit(&example("a")).unwrap();
+    assert!(holds(store, &example("a"), 3));
+    // What is behind, as a sign-in anew is, still is the next one.
+    store.put(&Record { generation: 7, ..example("a") }).unwrap();
+    assert!(holds(store, &example("a"), 8));
     assert_eq!(ids(store).len(), 4);
 }
 
@@ -81,6 +111,12 @@ fn forgets_what_is_removed(store: &dyn Store) {
     assert!(store.load("a").unwrap().is_none());
     assert!(store.load("a#b").unwrap().is_some());
     assert_eq!(ids(store).len(), 5);
+}
+
+/// Whether this is what the store holds of its session, as this generation.
+fn holds(store: &dyn Store, record: &Record, generation: u64) -> bool {
+    let expected = Record { generation, ..record.clone() };
+    store.load(&record.id).unwrap().is_some_and(|found| found.to_json() == expected.to_json())
 }
 
 fn ids(store: &dyn Store) -> Vec<String> {

@@ -4,7 +4,7 @@
 //! that blocks whoever opens it, a second name elsewhere. All are refused, and none is touched.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read as _, Write as _},
     path::Path,
 };
@@ -70,35 +70,65 @@ pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
-/// Removes what was begun and never finished.
+/// Removes what was begun and never finished, unless somebody is still at it.
 pub(crate) fn sweep(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-            tracing::debug!(path = %entry.path().display(), "unfinished file removed");
-            let _ = fs::remove_file(entry.path());
+            sweep_one(&entry.path());
         }
     }
     Ok(())
 }
 
-/// A file that has its room on the disk, and no name yet that matters.
+fn sweep_one(path: &Path) {
+    let file = system::open(path, OpenOptions::new().read(true));
+    if file.as_ref().is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock))) {
+        return;
+    }
+    tracing::debug!(path = %path.display(), "unfinished file removed");
+    let _ = fs::remove_file(path);
+}
+
+/// A file that has its room on the disk, and no name yet that matters. Locked, so that whoever sweeps
+/// can tell it from one that was left behind.
 pub(super) struct Draft(NamedTempFile);
 
 impl Draft {
     pub(super) fn begin(dir: &Path) -> io::Result<Self> {
-        let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir)?;
-        system::be_private(file.as_file())?;
-        allocate(file.as_file())?;
-        Ok(Self(file))
+        loop {
+            let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir)?;
+            system::be_private(file.as_file())?;
+            // It may have been swept away before it was locked.
+            if system::locked(file.as_file())? {
+                allocate(file.as_file())?;
+                return Ok(Self(file));
+            }
+        }
+    }
+
+    /// Writes all of it, without waiting for the disk.
+    pub(super) fn write(&mut self, content: &[u8]) -> io::Result<()> {
+        self.0.write_all(content)?;
+        self.0.as_file().set_len(content.len() as u64)
+    }
+
+    /// Waits for the disk. If that fails, nobody knows what is in the file: it is of no use any more.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.0.as_file().sync_all()
+    }
+
+    /// Takes the place of whatever is at `path`; [`sync_dir`] makes that durable.
+    pub(super) fn place(self, path: &Path) -> io::Result<()> {
+        self.0.persist(path)?;
+        Ok(())
     }
 
     /// Puts `content` in the place of whatever is at `path`; durable when this returns.
     pub(super) fn finish(mut self, path: &Path, content: &[u8]) -> io::Result<()> {
-        self.0.write_all(content)?;
-        self.0.as_file().set_len(content.len() as u64)?;
-        self.0.as_file().sync_all()?;
-        self.0.persist(path)?;
+        self.write(content)?;
+        self.sync()?;
+        self.place(path)?;
         sync_dir(path.parent().unwrap_or(path))
     }
 }
@@ -190,6 +220,15 @@ mod system {
     pub(super) fn be_private(file: &File) -> io::Result<()> {
         file.set_permissions(Permissions::from_mode(0o600))
     }
+
+    /// Locks a file until it is closed; whether it still has its name.
+    pub(super) fn locked(file: &File) -> io::Result<bool> {
+        match file.lock() {
+            // Where there are no locks, there is no second process either.
+            Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+            Ok(()) | Err(_) => Ok(file.metadata()?.nlink() > 0),
+        }
+    }
 }
 
 /// What a user's folders inherit keeps others out.
@@ -211,5 +250,9 @@ mod system {
 
     pub(super) fn be_private(_: &File) -> io::Result<()> {
         Ok(())
+    }
+
+    pub(super) fn locked(_: &File) -> io::Result<bool> {
+        Ok(true)
     }
 }

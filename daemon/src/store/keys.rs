@@ -24,7 +24,17 @@ const KEY_FILE: &str = "key";
 const FIRST_LINE: &str = "# Opens the sessions beside it. Keep it private; without it they are lost.";
 
 /// All keys there are.
-pub(super) struct Keys {
+#[derive(Debug)]
+#[allow(dead_code, reason = "for the process that spends")]
+pub(super) enum Keys {
+    /// Found by this process.
+    Found(Found),
+    /// Handed to it.
+    Given(GivenKeys),
+}
+
+/// Keys from where they are kept.
+pub(super) struct Found {
     dir: PathBuf,
     file: Mutex<Option<Arc<SealingKey>>>,
     keyring: Box<dyn Keyring>,
@@ -41,30 +51,78 @@ pub(super) enum KeyMissing {
     NotInKeyring,
     #[error("sealed with another key file than the one that is here now")]
     NotInFile,
+    #[error("sealed with a key that was not handed on")]
+    NotGiven,
 }
 
 impl Keys {
     /// Finds the keys of the store in `dir`.
     pub(super) fn open(dir: &Path, keyring: impl Keyring) -> Result<Self, StoreError> {
         let file = read_key_file(&dir.join(KEY_FILE))?;
-        let keys = Self {
+        let found = Found {
             dir: dir.to_owned(),
             file: Mutex::new(file.map(Arc::new)),
             keyring: Box::new(keyring),
             asked: OnceLock::new(),
         };
-        keys.source();
-        Ok(keys)
+        found.source();
+        Ok(Self::Found(found))
     }
 
     /// Where the current key is, or will be.
     pub(super) fn source(&self) -> Source {
+        match self {
+            Self::Found(found) => found.source(),
+            Self::Given(given) => given.current.as_ref().map_or(Source::File, |key| key.source()),
+        }
+    }
+
+    /// The key that new records are sealed with.
+    pub(super) fn current(&self) -> Result<Arc<SealingKey>, StoreError> {
+        match self {
+            Self::Found(found) => found.current(),
+            Self::Given(given) => given
+                .current
+                .clone()
+                .ok_or_else(|| StoreError::NoKey { why: "none was handed on".to_owned() }),
+        }
+    }
+
+    /// The key with this id.
+    pub(super) fn find(&self, source: Source, id: &str) -> Result<Arc<SealingKey>, KeyMissing> {
+        match self {
+            Self::Found(found) => found.find(source, id),
+            Self::Given(given) => {
+                let is_it = |key: &&Arc<SealingKey>| key.source() == source && key.id() == id;
+                given.all().find(is_it).cloned().ok_or(KeyMissing::NotGiven)
+            }
+        }
+    }
+
+    #[allow(dead_code, reason = "for the process that spends")]
+    /// All that are known; the current one is made now if there is none.
+    pub(super) fn export(&self) -> Result<GivenKeys, StoreError> {
+        match self {
+            Self::Found(found) => {
+                let current = found.current()?;
+                let known = [found.in_file(), found.asked.get().and_then(|asked| asked.clone().ok())];
+                let others = known.into_iter().flatten().filter(|key| key.id() != current.id()).collect();
+                Ok(GivenKeys { current: Some(current), others })
+            }
+            Self::Given(given) => Ok(given.clone()),
+        }
+    }
+}
+
+impl Found {
+    /// Where the current key is, or will be.
+    fn source(&self) -> Source {
         let in_file = self.in_file().is_some();
         if in_file || self.in_keyring().is_err() { Source::File } else { Source::Keyring }
     }
 
     /// The key that new records are sealed with.
-    pub(super) fn current(&self) -> Result<Arc<SealingKey>, StoreError> {
+    fn current(&self) -> Result<Arc<SealingKey>, StoreError> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = &*file {
             return Ok(key.clone());
@@ -79,7 +137,7 @@ impl Keys {
     }
 
     /// The key with this id.
-    pub(super) fn find(&self, source: Source, id: &str) -> Result<Arc<SealingKey>, KeyMissing> {
+    fn find(&self, source: Source, id: &str) -> Result<Arc<SealingKey>, KeyMissing> {
         match source {
             Source::File => self.in_file().filter(|key| key.id() == id).ok_or(KeyMissing::NotInFile),
             Source::Keyring => match self.in_keyring() {
@@ -103,10 +161,70 @@ impl Keys {
     }
 }
 
-impl fmt::Debug for Keys {
+impl fmt::Debug for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keys").field("dir", &self.dir).finish_non_exhaustive()
+        f.debug_struct("Found").field("dir", &self.dir).finish_non_exhaustive()
     }
+}
+
+/// Keys on their way from the agent to a process of its own.
+#[derive(Clone, Default)]
+pub(crate) struct GivenKeys {
+    /// What new records are sealed with.
+    current: Option<Arc<SealingKey>>,
+    /// What may have sealed older ones.
+    others: Vec<Arc<SealingKey>>,
+}
+
+#[allow(dead_code, reason = "for the process that spends")]
+impl GivenKeys {
+    /// The current key first, or a zero byte where there is none; then the others. For a pipe between two
+    /// processes of ours, and for nothing else.
+    pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(1 + (1 + self.others.len()) * PACKED));
+        if self.current.is_none() {
+            bytes.push(0);
+        }
+        for key in self.all() {
+            bytes.push(key.source().number());
+            bytes.extend_from_slice(&**key.bytes());
+        }
+        bytes
+    }
+
+    /// What [`to_bytes`](Self::to_bytes) made; `None` for anything else.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (none, keys) = match bytes.split_first()? {
+            (0, keys) => (true, keys),
+            _ => (false, bytes),
+        };
+        let mut others = keys.chunks(PACKED).map(unpack).collect::<Option<Vec<_>>>()?;
+        let current = (!none).then(|| others.remove(0));
+        Some(Self { current, others })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<SealingKey>> {
+        self.current.iter().chain(&self.others)
+    }
+}
+
+impl fmt::Debug for GivenKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GivenKeys").field("keys", &self.all().count()).finish()
+    }
+}
+
+/// The number of the source, then the key.
+const PACKED: usize = 1 + 32;
+
+fn unpack(packed: &[u8]) -> Option<Arc<SealingKey>> {
+    let (&number, key) = packed.split_first()?;
+    let mut bytes = Zeroizing::new([0; 32]);
+    if key.len() != bytes.len() {
+        return None;
+    }
+    bytes.copy_from_slice(key);
+    Some(Arc::new(SealingKey::new(Source::numbered(number)?, bytes)))
 }
 
 /// A key file that cannot be read stops everything: to go on with another key would leave the
@@ -241,6 +359,27 @@ mod tests {
             let refused = Keys::open(dir.path(), Unlocked(1));
             assert!(matches!(refused, Err(StoreError::NoKey { .. })));
             assert_eq!(fs::read_to_string(&path).unwrap(), damaged);
+        }
+    }
+
+    #[test]
+    fn keys_that_are_handed_on_open_and_seal_as_before() {
+        let dir = with_key_file();
+        let keys = Keys::open(dir.path(), Unlocked(1)).unwrap();
+        let keyring = SealingKey::new(Source::Keyring, Zeroizing::new([1; 32]));
+        keys.find(Source::Keyring, keyring.id()).unwrap();
+        let bytes = keys.export().unwrap().to_bytes();
+        let given = Keys::Given(GivenKeys::from_bytes(&bytes).unwrap());
+        assert_eq!(given.current().unwrap().id(), keys.current().unwrap().id());
+        assert_eq!(given.source(), Source::File);
+        assert!(given.find(Source::Keyring, keyring.id()).is_ok());
+        assert_eq!(given.find(Source::File, keyring.id()).err(), Some(KeyMissing::NotGiven));
+        assert_eq!(given.export().unwrap().to_bytes(), bytes);
+
+        let none = GivenKeys::from_bytes(&GivenKeys::default().to_bytes()).unwrap();
+        assert!(Keys::Given(none).current().is_err());
+        for bad in [&bytes[1..], &bytes[..bytes.len() - 1], b"", &[9; 33]] {
+            assert!(GivenKeys::from_bytes(bad).is_none());
         }
     }
 

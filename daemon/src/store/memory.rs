@@ -9,7 +9,7 @@ use sso_agent_proto::agent::Key;
 use zeroize::Zeroizing;
 
 use super::{
-    Loaded, Record, Slot, Store, StoreError, note,
+    Kept, Loaded, Record, Slot, Store, StoreError, note,
     seal::{SealingKey, Source, random_key},
 };
 
@@ -66,8 +66,10 @@ impl Store for Memory {
 }
 
 impl Slot for Memory {
-    fn commit(self: Box<Self>, record: &Record) -> Result<(), StoreError> {
-        self.records().insert(record.id.clone(), record.clone());
-        Ok(())
+    fn commit(self: Box<Self>, record: &Record) -> Result<Kept, StoreError> {
+        let mut records = self.records();
+        let before = records.get(&record.id).map_or(0, |record| record.generation);
+        records.insert(record.id.clone(), record.next_after(before));
+        Ok(Kept::Disk)
     }
 }

@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 pub(crate) use self::{
     files::{private_dir, read as read_private, sweep, write as write_private},
     keyring::{Keyring, KeyringError, SystemKeyring},
+    keys::GivenKeys,
     lock::{LockError, StoreLock},
     memory::Memory,
     record::{Record, Renewal, StoredLease, WebUser},
@@ -46,9 +47,15 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// replaces is spent. Leaves what is stored alone.
     fn reserve(&self, id: &str) -> Result<Box<dyn Slot>, StoreError>;
 
-    /// Keeps a record; it is durable when this returns.
-    fn put(&self, record: &Record) -> Result<(), StoreError> {
-        self.reserve(&record.id)?.commit(record)
+    /// As [`reserve`](Self::reserve), but where the disk has no room, in the spare place. For what cannot wait
+    /// until there is room again.
+    fn reserve_anywhere(&self, id: &str) -> Result<Box<dyn Slot>, StoreError> {
+        self.reserve(id)
+    }
+
+    /// Keeps a record that is there already, so anywhere.
+    fn put(&self, record: &Record) -> Result<Kept, StoreError> {
+        self.reserve_anywhere(&record.id)?.commit(record)
     }
 
     /// Forgets a session, whether its record can be read or not; no error if there is none.
@@ -62,12 +69,28 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// What records are sealed with.
     fn key(&self) -> sso_agent_proto::agent::Key;
+
+    /// The keys, to hand to a process of ours that keeps records in the same place; none where there is no place
+    /// that two could share.
+    #[allow(dead_code, reason = "for the process that spends")]
+    fn export_keys(&self) -> Result<GivenKeys, StoreError> {
+        Ok(GivenKeys::default())
+    }
 }
 
 /// Room for one record.
 pub(crate) trait Slot: Send {
-    /// Keeps the record of the session that the room was made for; it is durable when this returns.
-    fn commit(self: Box<Self>, record: &Record) -> Result<(), StoreError>;
+    /// Keeps the record of the session that the room was made for, as its next generation.
+    fn commit(self: Box<Self>, record: &Record) -> Result<Kept, StoreError>;
+}
+
+/// Where a record went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// It is durable.
+    Disk,
+    /// The disk does not take it: it outlives every process, but not the machine's next stop.
+    Spare,
 }
 
 /// What a store holds.

@@ -20,7 +20,7 @@ pub(super) fn seal(
     what: &str,
     mut content: Zeroizing<Vec<u8>>,
 ) -> Result<Vec<u8>, getrandom::Error> {
-    let mut note = vec![VERSION, number(key.source())];
+    let mut note = vec![VERSION, key.source().number()];
     note.extend(unhex::<8>(key.id()).map(|id| *id).unwrap_or_default());
     let mut nonce = [0; 24];
     getrandom::fill(&mut nonce)?;
@@ -35,8 +35,7 @@ pub(super) fn seal(
 /// Which key a note was sealed with; `None` for what is no note.
 pub(super) fn key_of(note: &[u8]) -> Option<(Source, String)> {
     let head = note.get(..HEAD).filter(|head| head[0] == VERSION)?;
-    let source = [Source::File, Source::Keyring].into_iter().find(|source| number(*source) == head[1])?;
-    Some((source, hex(&head[2..10])))
+    Some((Source::numbered(head[1])?, hex(&head[2..10])))
 }
 
 /// Opens a note; `None` if it was changed, or sealed by another key, or as something else.
@@ -50,13 +49,6 @@ pub(super) fn open(key: &SealingKey, what: &str, note: &[u8]) -> Option<Zeroizin
 
 fn associated(head: &[u8], what: &str) -> Vec<u8> {
     [b"sso-agent note\0", head, what.as_bytes()].concat()
-}
-
-fn number(source: Source) -> u8 {
-    match source {
-        Source::File => 1,
-        Source::Keyring => 2,
-    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ const ROOMY: usize = 16 * 1024;
 pub(crate) struct Record {
     /// The session's id.
     pub(crate) id: String,
+    /// Which of its records this is: grows by one with each that is kept, so that of two copies the newer
+    /// one is known. Whoever makes a record need not know it.
+    pub(crate) generation: u64,
     /// The host's id.
     pub(crate) host: String,
     /// Empty by default.
@@ -108,6 +111,11 @@ pub(crate) enum NotARecord {
 }
 
 impl Record {
+    /// The same as the generation after its own and this one.
+    pub(super) fn next_after(&self, generation: u64) -> Self {
+        Self { generation: self.generation.max(generation).saturating_add(1), ..self.clone() }
+    }
+
     /// As JSON, in memory that is wiped.
     pub(crate) fn to_json(&self) -> Zeroizing<Vec<u8>> {
         let mut json = Zeroizing::new(Vec::with_capacity(ROOMY));
@@ -153,6 +161,8 @@ fn mirrored<S: Serializer>(record: &&Record, to: S) -> Result<S::Ok, S::Error> {
 #[serde(remote = "Record")]
 struct RecordJson {
     id: String,
+    #[serde(default)]
+    generation: u64,
     host: String,
     label: String,
     account_id: Option<String>,
@@ -245,6 +255,7 @@ mod lease_json {
 pub(crate) fn example(id: &str) -> Record {
     Record {
         id: id.to_owned(),
+        generation: 0,
         host: "adb-1.azuredatabricks.net".to_owned(),
         label: "work".to_owned(),
         account_id: Some("account".to_owned()),
@@ -325,11 +336,12 @@ mod tests {
     fn a_record_of_before_there_was_a_choice_renews_by_its_refresh_token() {
         let mut json: serde_json::Value = serde_json::from_slice(&example("a").to_json()).unwrap();
         let record = json["record"].as_object_mut().unwrap();
-        for newer in ["renewal", "redirect_uri", "made_from"] {
+        for newer in ["renewal", "redirect_uri", "made_from", "generation"] {
             record.shift_remove(newer).unwrap();
         }
         let read = Record::from_json(json.to_string().as_bytes()).unwrap();
         assert!(matches!(read.renewal, Renewal::RefreshToken));
+        assert_eq!(read.generation, 0);
     }
 
     #[test]

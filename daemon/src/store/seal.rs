@@ -21,9 +21,26 @@ pub(crate) type KeyBytes = Zeroizing<[u8; 32]>;
 /// Where a key is kept, as the header says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Source {
+pub(crate) enum Source {
     File,
     Keyring,
+}
+
+impl Source {
+    const ALL: [Self; 2] = [Self::File, Self::Keyring];
+
+    /// As one byte.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::File => 1,
+            Self::Keyring => 2,
+        }
+    }
+
+    /// The source with this number.
+    pub(crate) fn numbered(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.number() == number)
+    }
 }
 
 impl From<Source> for agent::Key {
@@ -57,6 +74,10 @@ impl SealingKey {
 
     pub(super) fn source(&self) -> Source {
         self.source
+    }
+
+    pub(super) fn bytes(&self) -> &KeyBytes {
+        &self.bytes
     }
 
     pub(super) fn cipher(&self) -> XChaCha20Poly1305 {

@@ -5,7 +5,8 @@
 //! set aside when its session is signed in to anew.
 
 use std::{
-    ffi::OsString,
+    collections::BTreeSet,
+    ffi::{OsStr, OsString},
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -17,13 +18,16 @@ use sso_agent_proto::agent::Key;
 use zeroize::Zeroizing;
 
 use super::{
-    Keyring, Loaded, Record, Slot, Store, StoreError, Unreadable,
+    GivenKeys, Kept, Keyring, Loaded, Record, Slot, Store, StoreError, Unreadable,
     files::{self, Draft},
     keys::Keys,
     note,
     seal::{Sealed, SealingKey, hex},
 };
 
+use self::spare::Spare;
+
+mod spare;
 #[cfg(test)]
 mod tests;
 
@@ -38,43 +42,68 @@ const FILES_PER_THREAD: usize = 256;
 pub(crate) struct SealedFiles {
     sessions: PathBuf,
     keys: Arc<Keys>,
+    spare: Option<Spare>,
 }
 
 impl SealedFiles {
     /// The sessions under `state_dir`. Whoever calls holds the [`StoreLock`](super::StoreLock), since
     /// unfinished files are removed here.
     pub(crate) fn open(state_dir: &Path, keyring: impl Keyring) -> Result<Self, StoreError> {
-        let sessions = state_dir.join(SESSIONS);
-        files::private_dir(state_dir)?;
-        if sessions.is_symlink() {
-            return Err(StoreError::NotPrivate { path: sessions, why: "it is a symbolic link" });
-        }
-        files::private_dir(&sessions)?;
+        let sessions = folder(state_dir)?;
         for dir in [state_dir, &sessions] {
             files::sweep(dir).map_err(|cause| StoreError::at(dir, cause))?;
         }
-        Ok(Self { keys: Arc::new(Keys::open(state_dir, keyring)?), sessions })
+        Ok(Self { keys: Arc::new(Keys::open(state_dir, keyring)?), sessions, spare: None })
     }
 
+    /// The same, with a spare place in the folder `spare`, which is on no disk and ours alone; without one
+    /// where that cannot be had.
+    pub(crate) fn beside(self, spare: &Path) -> Self {
+        let spare = Spare::at(spare)
+            .inspect_err(|error| tracing::error!(%error, "there is no spare place for sessions"))
+            .ok();
+        spare.iter().for_each(Spare::sweep);
+        Self { spare, ..self }
+    }
+
+    /// The sessions under `state_dir` for a second process of ours, with the keys that the first one gave it.
+    /// No keyring is asked.
+    #[allow(dead_code, reason = "for the process that spends")]
+    pub(crate) fn with_keys(
+        state_dir: &Path,
+        spare: Option<&Path>,
+        given: GivenKeys,
+    ) -> Result<Self, StoreError> {
+        let sessions = folder(state_dir)?;
+        let store = Self { keys: Arc::new(Keys::Given(given)), sessions, spare: None };
+        Ok(match spare {
+            Some(spare) => store.beside(spare),
+            None => store,
+        })
+    }
+
+    #[cfg(test)]
     fn path(&self, id: &str) -> PathBuf {
         self.sessions.join(file_name(id, ENDING))
     }
 
-    fn paths(&self) -> io::Result<Vec<PathBuf>> {
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(&self.sessions)? {
-            let path = entry?.path();
-            if path.as_os_str().as_encoded_bytes().ends_with(ENDING.as_bytes()) {
-                paths.push(path);
-            }
+    /// Of all records, wherever they are.
+    fn names(&self) -> Result<Vec<OsString>, StoreError> {
+        let on_disk =
+            sealed_names(&self.sessions, ENDING).map_err(|cause| StoreError::at(&self.sessions, cause))?;
+        let Some(spare) = &self.spare else { return Ok(on_disk) };
+        let mut names: BTreeSet<_> = on_disk.into_iter().collect();
+        match spare.names() {
+            Ok(spared) => names.extend(spared),
+            Err(error) => tracing::warn!(%error, "the spare place cannot be read"),
         }
-        Ok(paths)
+        Ok(names.into_iter().collect())
     }
 
-    fn read_all(&self, paths: &[PathBuf]) -> Loaded {
+    fn read_all(&self, names: &[OsString]) -> Loaded {
         let mut loaded = Loaded::default();
-        for path in paths {
-            match self.read(path) {
+        for name in names {
+            match self.newest(name) {
                 Ok(record) => loaded.records.extend(record),
                 Err(unreadable) => loaded.unreadable.push(unreadable),
             }
@@ -83,9 +112,17 @@ impl SealedFiles {
     }
 
     fn read(&self, path: &Path) -> Result<Option<Record>, Unreadable> {
+        Ok(self.read_sealed(path)?.map(|(_, record)| record))
+    }
+
+    /// A record, and the file that it is in.
+    fn read_sealed(&self, path: &Path) -> Result<Option<(Vec<u8>, Record)>, Unreadable> {
         let unreadable = |why: String| Unreadable { path: path.to_owned(), why };
-        let file = files::read(path).map_err(|error| unreadable(error.to_string()))?;
-        file.map(|file| self.unseal(path, &file).map_err(unreadable)).transpose()
+        let Some(file) = files::read(path).map_err(|error| unreadable(error.to_string()))? else {
+            return Ok(None);
+        };
+        let record = self.unseal(path, &file).map_err(unreadable)?;
+        Ok(Some((file, record)))
     }
 
     fn unseal(&self, path: &Path, file: &[u8]) -> Result<Record, String> {
@@ -102,6 +139,15 @@ impl SealedFiles {
         } else {
             Err("it holds another session than it says".to_owned())
         }
+    }
+
+    /// Room for a record, with none on the disk yet.
+    fn room(&self, id: &str) -> Result<Room, StoreError> {
+        let key = self.keys.current()?;
+        let in_spare = self.spare.as_ref().and_then(|spare| {
+            spare.begin().inspect_err(|error| tracing::warn!(%error, "the spare place has no room")).ok()
+        });
+        Ok(Room { store: self.clone(), id: id.to_owned(), key, on_disk: None, in_spare })
     }
 
     /// Moves what is in the way of a new record, and cannot be read, to a name of its own.
@@ -121,13 +167,13 @@ impl SealedFiles {
 
 impl Store for SealedFiles {
     fn load_all(&self) -> Result<Loaded, StoreError> {
-        let paths = self.paths().map_err(|cause| StoreError::at(&self.sessions, cause))?;
+        let names = self.names()?;
         let most = thread::available_parallelism().map_or(1, usize::from).min(4);
-        let threads = paths.len().div_ceil(FILES_PER_THREAD).clamp(1, most);
-        let share = paths.len().div_ceil(threads).max(1);
+        let threads = names.len().div_ceil(FILES_PER_THREAD).clamp(1, most);
+        let share = names.len().div_ceil(threads).max(1);
         let parts: Vec<_> = thread::scope(|scope| {
             let readers: Vec<_> =
-                paths.chunks(share).map(|paths| scope.spawn(|| self.read_all(paths))).collect();
+                names.chunks(share).map(|names| scope.spawn(|| self.read_all(names))).collect();
             readers.into_iter().map(thread::ScopedJoinHandle::join).collect()
         });
         let mut all = Loaded::default();
@@ -140,17 +186,31 @@ impl Store for SealedFiles {
     }
 
     fn load(&self, id: &str) -> Result<Option<Record>, StoreError> {
-        Ok(self.read(&self.path(id))?)
+        Ok(self.newest(file_name(id, ENDING).as_ref())?)
     }
 
     fn reserve(&self, id: &str) -> Result<Box<dyn Slot>, StoreError> {
-        let key = self.keys.current()?;
-        let draft = Draft::begin(&self.sessions).map_err(|cause| StoreError::at(&self.sessions, cause))?;
-        Ok(Box::new(Room { store: self.clone(), path: self.path(id), key, draft }))
+        let mut room = self.room(id)?;
+        room.on_disk =
+            Some(Draft::begin(&self.sessions).map_err(|cause| StoreError::at(&self.sessions, cause))?);
+        Ok(Box::new(room))
+    }
+
+    fn reserve_anywhere(&self, id: &str) -> Result<Box<dyn Slot>, StoreError> {
+        let mut room = self.room(id)?;
+        match Draft::begin(&self.sessions) {
+            Ok(draft) => room.on_disk = Some(draft),
+            Err(cause) if room.in_spare.is_some() => {
+                tracing::warn!(session = id, error = %cause, "no room on the disk: the spare place has some");
+            }
+            Err(cause) => return Err(StoreError::at(&self.sessions, cause)),
+        }
+        Ok(Box::new(room))
     }
 
     fn remove(&self, id: &str) -> Result<(), StoreError> {
-        let path = self.path(id);
+        let name = OsString::from(file_name(id, ENDING));
+        let path = self.sessions.join(&name);
         // What was set aside holds tokens, too.
         for path in std::iter::once(path.clone()).chain(asides(&path).take_while(|aside| aside.exists())) {
             match fs::remove_file(&path) {
@@ -159,6 +219,9 @@ impl Store for SealedFiles {
                 }
                 Ok(()) | Err(_) => {}
             }
+        }
+        if let Some(spare) = &self.spare {
+            spare.remove(&name).map_err(|cause| StoreError::at(&spare.path(&name), cause))?;
         }
         files::sync_dir(&self.sessions).map_err(|cause| StoreError::at(&self.sessions, cause))
     }
@@ -177,25 +240,96 @@ impl Store for SealedFiles {
     fn key(&self) -> Key {
         self.keys.source().into()
     }
+
+    fn export_keys(&self) -> Result<GivenKeys, StoreError> {
+        self.keys.export()
+    }
 }
 
 /// Room for one record, with the key at hand.
 struct Room {
     store: SealedFiles,
-    path: PathBuf,
+    id: String,
     key: Arc<SealingKey>,
-    draft: Draft,
+    on_disk: Option<Draft>,
+    in_spare: Option<Draft>,
+}
+
+impl Room {
+    /// The same record, as the generation after all that are there.
+    fn next(&self, record: &Record, name: &OsStr) -> Record {
+        let spare = self.store.spare.as_ref().map(|spare| spare.path(name));
+        let places = spare.into_iter().chain([self.store.sessions.join(name)]);
+        let there = places.filter_map(|path| self.store.read(&path).ok().flatten());
+        record.next_after(there.map(|record| record.generation).max().unwrap_or_default())
+    }
+
+    fn onto_spare(&mut self, name: &OsStr, sealed: &[u8]) -> io::Result<()> {
+        let Some(spare) = &self.store.spare else {
+            return Err(io::Error::other("there is no spare place"));
+        };
+        let draft = self.in_spare.take().map_or_else(|| spare.begin(), Ok)?;
+        spare.keep(draft, name, sealed)
+    }
+
+    fn onto_disk(&mut self, path: &Path, sealed: &[u8]) -> Result<(), StoreError> {
+        let failed = |cause| StoreError::at(path, cause);
+        let draft = self.on_disk.take().map_or_else(|| Draft::begin(&self.store.sessions), Ok);
+        let draft = draft.map_err(failed)?;
+        self.store.set_aside(path)?;
+        draft.finish(path, sealed).map_err(failed)
+    }
 }
 
 impl Slot for Room {
-    fn commit(self: Box<Self>, record: &Record) -> Result<(), StoreError> {
-        debug_assert_eq!(self.path, self.store.path(&record.id), "room was made for this session");
-        let failed = |cause| StoreError::at(&self.path, cause);
-        let sealed =
-            self.key.seal(&record.id, record.to_json()).map_err(|error| failed(io::Error::other(error)))?;
-        self.store.set_aside(&self.path)?;
-        self.draft.finish(&self.path, &sealed).map_err(failed)
+    fn commit(mut self: Box<Self>, record: &Record) -> Result<Kept, StoreError> {
+        debug_assert_eq!(self.id, record.id, "room was made for this session");
+        let name = OsString::from(file_name(&record.id, ENDING));
+        let path = self.store.sessions.join(&name);
+        let record = self.next(record, &name);
+        let sealed = self
+            .key
+            .seal(&record.id, record.to_json())
+            .map_err(|error| StoreError::at(&path, io::Error::other(error)))?;
+        let spared = self.onto_spare(&name, &sealed);
+        match (self.onto_disk(&path, &sealed), &self.store.spare) {
+            (Ok(()), Some(spare)) => {
+                if let Err(error) = spare.drop_copy(&name, &sealed) {
+                    tracing::warn!(%error, "a copy of a record stays in the spare place");
+                }
+                Ok(Kept::Disk)
+            }
+            (Ok(()), None) => Ok(Kept::Disk),
+            (Err(error), _) if spared.is_ok() => {
+                tracing::error!(session = record.id, %error, "the disk does not take a session: it is in the spare place only, and lost when the machine stops");
+                Ok(Kept::Spare)
+            }
+            (Err(error), _) => Err(error),
+        }
     }
+}
+
+/// The folder of sessions in that of the state, both ours alone.
+fn folder(state_dir: &Path) -> Result<PathBuf, StoreError> {
+    let sessions = state_dir.join(SESSIONS);
+    files::private_dir(state_dir)?;
+    if sessions.is_symlink() {
+        return Err(StoreError::NotPrivate { path: sessions, why: "it is a symbolic link" });
+    }
+    files::private_dir(&sessions)?;
+    Ok(sessions)
+}
+
+/// The names in a folder that end like this.
+fn sealed_names(dir: &Path, ending: &str) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        if name.as_encoded_bytes().ends_with(ending.as_bytes()) {
+            names.push(name);
+        }
+    }
+    Ok(names)
 }
 
 /// Whether a failure says nothing about the file: there were no descriptors, no memory, a sick disk.
