@@ -1,11 +1,16 @@
 //! Builds the parts in the order in which they need each other, and takes them down again.
 
-use std::{future::Future, path::Path, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use interprocess::local_socket::tokio::Listener;
 use sso_agent_core::{
-    agent::{Agent, Effect},
-    words::SessionId,
+    agent::{Agent, Effect, Event},
+    words::{Attempt, SessionId},
 };
 use sso_agent_proto::places::Places;
 use tokio::task::JoinSet;
@@ -22,7 +27,6 @@ use crate::{
         server,
         v1::Api,
     },
-    issuer::Http,
     random,
     rpc::{
         listen::{self, Place},
@@ -30,7 +34,7 @@ use crate::{
     },
     signin,
     snapshot::Snapshot,
-    spender::{Spender, restored},
+    spender::{Hello, Ledger, Spender, renewable, restored},
     store::{
         self, Loaded, LockError, Memory, Record, SealedFiles, Store, StoreError, StoreLock, SystemKeyring,
     },
@@ -40,9 +44,6 @@ use crate::{
 
 /// How long clients may take to fetch what they were owed when the agent stopped.
 const LAST_WORDS: Duration = Duration::from_millis(500);
-
-/// Beside the socket, so in memory of the machine's: the store's spare place.
-const SPARE: &str = "banked";
 
 /// How the daemon is run.
 #[derive(Debug)]
@@ -115,7 +116,7 @@ pub async fn run(
     let (sessions, web_sessions) = (agent.sessions().len(), agent.web_sessions().len());
     let config = read_config(&options.places).await?;
     let (metadata, addresses) = Metadata::load((!options.ephemeral).then(|| options.places.state.join(FILE)));
-    let spender = Arc::new(Spender::new(store.clone(), Http::new()));
+    let spender = Arc::new(spender(&options, &store));
     let apps_folder = (!options.ephemeral).then(|| options.places.state.join(account::FOLDER));
     let apps = Apps::new(store.clone(), spender.clone(), apps_folder);
     unreadable.extend(apps.read().await);
@@ -123,7 +124,10 @@ pub async fn run(
     let web = Arc::new(Web::new(handles.clone(), store, spender.clone()));
     let served = handle.clone();
     let service = Arc::new(Service::new(served, config.clone(), metadata.clone(), apps, web, about));
-    let driver = Driver::new(agent, inbox, handle.clone(), spender, handles, config.clone(), place);
+    let driver = Driver::new(agent, inbox, handle.clone(), spender.clone(), handles, config.clone(), place);
+    if !options.ephemeral {
+        settle(&options.places, &spender, &handle);
+    }
     let no_more_clients = CancellationToken::new();
     let watching = tokio::spawn(watch_config(config, handle.clone()));
     let mut serving = JoinSet::new();
@@ -225,12 +229,54 @@ async fn open_store(options: &Options) -> Result<Arc<dyn Store>, StartError> {
     if options.ephemeral {
         return Ok(Arc::new(Memory::default()));
     }
-    let (state, spare) = (options.places.state.clone(), options.places.socket.with_file_name(SPARE));
-    let open = move || Ok::<_, StoreError>(SealedFiles::open(&state, SystemKeyring)?.beside(&spare));
-    let opened = tokio::task::spawn_blocking(open).await;
+    let (state, beside) = (options.places.state.clone(), beside(&options.places));
+    let open = move || {
+        let store = SealedFiles::open(&state, SystemKeyring)?;
+        Ok(match beside {
+            Some(beside) => store.beside(&beside.join(store::SPARE)),
+            None => store,
+        })
+    };
+    let opened: Result<Result<_, StoreError>, _> = tokio::task::spawn_blocking(open).await;
     match opened {
         Ok(store) => Ok(Arc::new(store?)),
         Err(_) => Err(StartError::Store("opening it failed".to_owned())),
+    }
+}
+
+/// What spends refresh tokens: in a process of its own, if there is anything that it could bank in one.
+fn spender(options: &Options, store: &Arc<dyn Store>) -> Spender {
+    let Some(program) = program().filter(|_| !options.ephemeral) else { return Spender::here(store.clone()) };
+    let (state, beside) = (options.places.state.clone(), beside(&options.places));
+    let store = store.clone();
+    let handover = move || {
+        let keys = store.export_keys().map_err(|error| error.to_string())?;
+        Ok(Hello { state: state.clone(), beside: beside.clone(), keys })
+    };
+    Spender::apart(program, Arc::new(handover))
+}
+
+/// This program, also when a newer one has taken its place.
+fn program() -> Option<PathBuf> {
+    if cfg!(target_os = "linux") { Some("/proc/self/exe".into()) } else { std::env::current_exe().ok() }
+}
+
+/// A folder of ours that no backup holds, and that is not on the disk of the store where the system has it so.
+fn beside(places: &Places) -> Option<PathBuf> {
+    places.socket.parent().filter(|folder| *folder != places.state).map(Path::to_owned)
+}
+
+/// Has brought to its end what an agent before this one began, and did not live to see.
+fn settle(places: &Places, spender: &Arc<Spender>, handle: &Handle) {
+    for session in Ledger::open_at(&places.state, beside(places).as_deref()) {
+        let (spender, handle) = (spender.clone(), handle.clone());
+        handle.clone().send(Message::Job(Box::pin(async move {
+            let id = SessionId::named(&session);
+            // Whatever number it had, it is none of this agent's.
+            let report =
+                move |lease| handle.send(Message::Happened(Event::Renewed(id, Attempt(0), Ok(lease))));
+            spender.settle(session, report).await;
+        })));
     }
 }
 
@@ -270,7 +316,7 @@ fn restore(agent: &mut Agent, record: &Record) -> Result<Vec<Effect>, String> {
         return Err("it does not say whose handle it is for".to_owned());
     }
     let about = signin::about(record)?;
-    let renewable = signin::renewable(record);
+    let renewable = renewable(record);
     let lease = record.lease.as_ref().map(|lease| Arc::new(restored(lease, now)));
     Ok(agent.restore(about, renewable, lease, record.login_required.clone(), now))
 }

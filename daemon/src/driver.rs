@@ -285,10 +285,11 @@ impl Driver {
     fn renew(&self, id: SessionId, attempt: Attempt) {
         let (spender, handle) = (self.spender.clone(), self.handle.clone());
         tracing::debug!(session = %id, attempt = attempt.0, "renewal begun");
+        let has = self.agent.session(&id).and_then(|session| session.lease().cloned());
         self.jobs.spawn(async move {
-            let report =
-                |outcome| handle.send(Message::Happened(Event::Renewed(id.clone(), attempt, outcome)));
-            spender.renew(&id, report).await;
+            let of = id.clone();
+            let report = move |outcome| handle.send(Message::Happened(Event::Renewed(of, attempt, outcome)));
+            spender.renew(&id, has, report).await;
         });
     }
 
@@ -300,7 +301,7 @@ impl Driver {
         self.jobs.spawn(async move {
             let teller = handle.clone();
             let step = move |step: Step| teller.send(Message::Happened(Event::Stepped(id, step)));
-            let report = |outcome| handle.send(Message::Happened(Event::SignedIn(id, outcome)));
+            let report = move |outcome| handle.send(Message::Happened(Event::SignedIn(id, outcome)));
             signin::sign_in(&plan, &spender, links, call_off, step, report).await;
         });
     }
@@ -308,7 +309,7 @@ impl Driver {
     fn take_over(&self, takeover: Takeover, done: oneshot::Sender<Result<SessionId, Refusal>>) {
         let (spender, handle) = (self.spender.clone(), self.handle.clone());
         self.jobs.spawn(async move {
-            let report = |outcome: Result<Box<SignedIn>, Refusal>| {
+            let report = move |outcome: Result<Box<SignedIn>, Refusal>| {
                 let outcome = outcome.map(|signed_in| {
                     let id = signed_in.about.id.clone();
                     handle.send(Message::Happened(Event::Brought(signed_in)));

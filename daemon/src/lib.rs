@@ -59,6 +59,33 @@ pub fn run(ephemeral: bool, detach: bool) -> u8 {
     }
 }
 
+/// The process that spends refresh tokens for an agent, which speaks to it by stdin and stdout; what it exits
+/// with. It ends when the agent has no more for it to do, and not when somebody else tells it to.
+pub fn spend() -> u8 {
+    process::harden();
+    process::detach();
+    log::start();
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING)
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error, 1),
+    };
+    let outcome = runtime.block_on(async {
+        let ignored = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+        let outcome = spender::serve(tokio::io::stdin(), tokio::io::stdout()).await;
+        drop(ignored);
+        outcome
+    });
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => 0,
+        Err(error) => failed(&error, 1),
+    }
+}
+
 fn failed(error: &dyn std::error::Error, code: u8) -> u8 {
     tracing::error!("cannot run: {error}");
     code

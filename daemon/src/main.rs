@@ -1,6 +1,6 @@
 //! `sso-agent`: the daemon.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -23,9 +23,17 @@ enum Command {
         #[arg(long, hide = true)]
         detach: bool,
     },
+    /// Spend refresh tokens for an agent, which starts this by itself.
+    #[command(hide = true)]
+    Spend {
+        /// Where its store is: for whoever looks at the list of processes.
+        state: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
-    let Args { command: Command::Run { ephemeral, detach } } = Args::parse();
-    ExitCode::from(sso_agent::run(ephemeral, detach))
+    ExitCode::from(match Args::parse().command {
+        Command::Run { ephemeral, detach } => sso_agent::run(ephemeral, detach),
+        Command::Spend { state: _ } => sso_agent::spend(),
+    })
 }

@@ -40,6 +40,11 @@ pub struct Deadline {
 }
 
 impl Deadline {
+    /// The moment when the steady clock says the one or the wall clock the other.
+    pub fn at(steady: Duration, wall: Duration) -> Self {
+        Self { steady, wall }
+    }
+
     /// How long until either clock gets there; zero when it is over.
     pub fn left(self, now: Now) -> Duration {
         self.steady.saturating_sub(now.steady).min(self.wall.saturating_sub(now.wall))

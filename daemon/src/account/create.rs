@@ -203,10 +203,7 @@ mod tests {
     use super::*;
     use crate::{
         account::whose::Authority,
-        issuer::{
-            Http,
-            testing::{Fake, json as answer},
-        },
+        issuer::testing::{Fake, json as answer},
         spender::Spender,
         store::{Memory, Store},
     };
@@ -215,7 +212,7 @@ mod tests {
 
     fn apps(folder: Option<PathBuf>) -> Arc<Apps> {
         let store: Arc<dyn Store> = Arc::new(Memory::default());
-        Apps::new(store.clone(), Arc::new(Spender::new(store, Http::new())), folder)
+        Apps::new(store.clone(), Arc::new(Spender::here(store)), folder)
     }
 
     fn wish(keep: bool) -> AppCreate {

@@ -132,7 +132,7 @@ impl Service {
                     ..Login::default()
                 };
                 let plan = self.plan(login).await?;
-                let token = signin::token_once(&plan, self.apps.http()).await;
+                let token = signin::token_once(&plan, &self.apps.spender).await;
                 Authority::Client(token.map_err(|refusal| translate::fault(&refusal))?)
             }
             Way::Password { username, password } => Authority::Password { username, password },

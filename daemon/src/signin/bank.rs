@@ -1,4 +1,4 @@
-//! From what an issuer gave to a session: durable first, then known to the agent, then told.
+//! From a record to a session: durable first, then known to the agent, then told.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use sso_agent_core::{
     words::{Label, Lease, Renewable, SessionId},
 };
 
-use super::{Chosen, Exchanged};
+use super::Chosen;
 use crate::{
-    clock, issuer,
-    spender::{Spender, client_of, leased, server_of, stored},
-    store::{Record, Renewal, StoreError},
+    clock,
+    spender::{By, Signed, Spender},
+    store::Record,
 };
 
 /// A session that has just come to be.
@@ -78,60 +78,33 @@ pub(crate) fn about(record: &Record) -> Result<About, String> {
     })
 }
 
-/// How a session goes on that has these means.
-pub(crate) fn renewable(record: &Record) -> Renewable {
-    match &record.renewal {
-        Renewal::RefreshToken if record.refresh_token.is_some() => Renewable::ByRefreshToken,
-        Renewal::RefreshToken => Renewable::Never,
-        Renewal::ClientCredentials { .. }
-        | Renewal::Token { .. }
-        | Renewal::File { .. }
-        | Renewal::GitHub { .. } => Renewable::ByCredentials,
-    }
-}
-
-/// Makes what came of a sign-in durable, then tells the agent by `report`, in the session's turn; gives the
-/// session, or why nobody is signed in.
+/// Has the first tokens of a session bought and made durable, then tells the agent by `report`, in the session's
+/// turn; gives the session, or why nobody is signed in.
 pub(crate) async fn bank(
     spender: &Spender,
-    mut record: Record,
-    exchanged: Exchanged,
-    report: impl FnOnce(Result<Box<SignedIn>, Refusal>),
+    record: Record,
+    by: By,
+    report: impl FnOnce(Result<Box<SignedIn>, Refusal>) + Send + 'static,
 ) -> Result<Banked, Refusal> {
-    let Exchanged { grant, asked } = exchanged;
-    let lease = leased(&grant, &record.scopes, asked);
-    record.scopes.clone_from(&lease.scopes);
-    record.user = issuer::told(&grant);
-    record.refresh_token.clone_from(&grant.refresh_token);
-    record.lease = Some(stored(&lease));
-    let (lease, renewable) = (Arc::new(lease), renewable(&record));
-    let about = about(&record).map_err(|why| Refusal::StoreFailed { why });
-    let mut about = match about {
+    let about = match about(&record) {
         Ok(about) => about,
-        Err(refusal) => {
+        Err(why) => {
+            let refusal = Refusal::StoreFailed { why };
             report(Err(refusal.clone()));
             return Err(refusal);
         }
     };
-    let server = server_of(&record);
-    let mut told = Ok(());
-    let banked = |banked: Result<Option<String>, StoreError>| match banked {
-        Ok(user) => {
-            about.user = user;
-            report(Ok(Box::new(SignedIn { about: about.clone(), renewable, lease: lease.clone() })));
-        }
-        Err(error) => {
-            let refusal = Refusal::StoreFailed { why: error.to_string() };
-            told = Err(refusal.clone());
-            report(Err(refusal));
-        }
+    let banked = move |signed: Signed| {
+        let Signed { scopes, user, renewable, lease } = signed;
+        Banked { about: About { scopes, user, ..about }, renewable, lease }
     };
-    let client = client_of(&record);
-    spender.sign_in(record, issuer::asked(spender.http(), &server, &grant), banked).await;
-    if let (Err(_), Some(token)) = (&told, &grant.refresh_token) {
-        // What cannot be kept is not left lying about at the issuer.
-        let revoked = issuer::revoke(spender.http(), &server, &client, token).await;
-        tracing::warn!(session = %about.id, revoked = matches!(revoked, Ok(true)), "a sign-in could not be kept");
-    }
-    told.map(|()| Banked { about, renewable, lease })
+    let tell = banked.clone();
+    let report = move |outcome: Result<Signed, Refusal>| {
+        report(
+            outcome
+                .map(tell)
+                .map(|Banked { about, renewable, lease }| Box::new(SignedIn { about, renewable, lease })),
+        );
+    };
+    spender.sign_in(record, by, report).await.map(banked)
 }

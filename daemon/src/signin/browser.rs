@@ -15,18 +15,17 @@ use sso_agent_core::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Chosen, Exchanged, Links, TRY_AGAIN, bank, granted, record,
+    Chosen, Links, TRY_AGAIN, bank, record,
     server::{Server, find},
 };
 use crate::{
-    clock,
     http::{
         pages::Page,
         redirect::{Listener, Waiting},
     },
     issuer::{self, Authorization, Http, Manner},
     rpc::translate,
-    spender::Spender,
+    spender::{By, Spender},
     store::Renewal,
 };
 
@@ -37,7 +36,7 @@ pub(super) async fn sign_in(
     links: Links,
     call_off: CancellationToken,
     step: impl Fn(Step) + Clone + Send + Sync + 'static,
-    report: impl FnOnce(Result<Box<SignedIn>, Refusal>),
+    report: impl FnOnce(Result<Box<SignedIn>, Refusal>) + Send + 'static,
 ) {
     let came_back = tokio::select! {
         came_back = send_out(plan, spender.http(), links, step.clone()) => came_back,
@@ -48,15 +47,14 @@ pub(super) async fn sign_in(
         Err(refusal) => return report(Err(refusal)),
     };
     step(Step::Exchanging);
-    let exchanged = match code(callback) {
-        Ok(code) => exchange(spender.http(), &chosen, &browser, &code).await,
-        Err(refusal) => Err(refusal),
-    };
-    let page = match exchanged {
-        Ok(exchanged) => match bank(spender, record(plan, &chosen), exchanged, report).await {
-            Ok(banked) => Page::SignedIn { host: plan.host.url().to_owned(), user: banked.about.user },
-            Err(refusal) => failed(plan, &refusal),
-        },
+    let page = match code(callback) {
+        Ok(code) => {
+            let by = By::Code { code, verifier: browser.verifier };
+            match bank(spender, record(plan, &chosen), by, report).await {
+                Ok(banked) => Page::SignedIn { host: plan.host.url().to_owned(), user: banked.about.user },
+                Err(refusal) => failed(plan, &refusal),
+            }
+        }
         Err(refusal) => {
             let page = failed(plan, &refusal);
             report(Err(refusal));
@@ -82,7 +80,6 @@ async fn send_out(
 struct Browser {
     waiting: Waiting,
     verifier: SecretString,
-    redirect_uri: String,
 }
 
 async fn begin(
@@ -110,10 +107,10 @@ async fn begin(
         client,
         scopes,
         renewal: Renewal::RefreshToken,
-        redirect_uri: Some(uri.clone()),
+        redirect_uri: Some(uri),
         made_from: None,
     };
-    Ok((chosen, Browser { waiting, verifier, redirect_uri: uri }))
+    Ok((chosen, Browser { waiting, verifier }))
 }
 
 async fn listen(ports: RangeInclusive<u16>) -> Result<Listener, Refusal> {
@@ -143,18 +140,6 @@ fn code(callback: Option<Callback>) -> Result<SecretString, Refusal> {
         Some(Callback::Broken(why)) => Err(Refusal::Cancelled { why: why.to_owned() }),
         None => Err(Refusal::Cancelled { why: "the redirect listener broke".to_owned() }),
     }
-}
-
-async fn exchange(
-    http: &Http,
-    chosen: &Chosen,
-    browser: &Browser,
-    code: &SecretString,
-) -> Result<Exchanged, Refusal> {
-    let Chosen { metadata, client, .. } = chosen;
-    let asked = clock::now();
-    let uri = &browser.redirect_uri;
-    granted(issuer::exchange_code(http, metadata, client, uri, code, &browser.verifier).await, asked)
 }
 
 fn failed(plan: &Plan, refusal: &Refusal) -> Page {

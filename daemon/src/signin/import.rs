@@ -1,14 +1,12 @@
 //! Taking over a sign-in that another tool keeps in plain text: its refresh token is spent once, which
 //! shows whether it is good, and what comes of it is ours.
 
-use std::sync::Arc;
-
 use secrecy::SecretString;
 use sso_agent_core::{agent::SignedIn, login::Plan, refusal::Refusal};
 
-use super::{Chosen, about, record, renewable, server::find};
+use super::{Chosen, bank, record, server::find};
 use crate::{
-    spender::{Spender, Taken},
+    spender::{By, Spender},
     store::{Record, Renewal},
 };
 
@@ -23,7 +21,7 @@ pub(crate) struct Takeover {
 pub(crate) async fn take_over(
     takeover: Takeover,
     spender: &Spender,
-    report: impl FnOnce(Result<Box<SignedIn>, Refusal>),
+    report: impl FnOnce(Result<Box<SignedIn>, Refusal>) + Send + 'static,
 ) {
     let Takeover { plan, refresh_token } = takeover;
     let server = match find(&plan, spender.http()).await {
@@ -43,11 +41,6 @@ pub(crate) async fn take_over(
         made_from: None,
     };
     let new = Record { refresh_token: Some(refresh_token), ..record(&plan, &chosen) };
-    spender.take_over(new, |taken| report(taken.and_then(signed_in))).await;
-}
-
-fn signed_in(taken: Taken) -> Result<Box<SignedIn>, Refusal> {
-    let Taken { record, lease } = taken;
-    let about = about(&record).map_err(|why| Refusal::StoreFailed { why })?;
-    Ok(Box::new(SignedIn { about, renewable: renewable(&record), lease: Arc::new(lease) }))
+    // Whoever asked hears it by `report`.
+    let _ = bank(spender, new, By::Refresh, report).await;
 }

@@ -5,15 +5,14 @@ use secrecy::SecretString;
 use sso_agent_core::{
     agent::SignedIn,
     login::{Flow, Plan, Step, Subject},
-    refusal::{OAuthError, Refusal},
+    refusal::Refusal,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Chosen, Exchanged, TRY_AGAIN, bank, granted, record, server::find};
+use super::{Chosen, bank, record, server::find};
 use crate::{
-    clock,
     issuer::{Client, Http},
-    spender::{Spender, Without, show},
+    spender::{By, Spender},
     store::Renewal,
 };
 
@@ -23,7 +22,7 @@ pub(super) async fn sign_in(
     spender: &Spender,
     call_off: CancellationToken,
     step: impl Fn(Step),
-    report: impl FnOnce(Result<Box<SignedIn>, Refusal>),
+    report: impl FnOnce(Result<Box<SignedIn>, Refusal>) + Send + 'static,
 ) {
     let chosen = tokio::select! {
         chosen = choose(plan, spender.http()) => chosen,
@@ -34,19 +33,14 @@ pub(super) async fn sign_in(
         Err(refusal) => return report(Err(refusal)),
     };
     step(Step::Exchanging);
-    match exchange(spender.http(), &chosen).await {
-        Ok(exchanged) => {
-            // Nobody looks at a page; whoever waits hears it by `report`.
-            let _ = bank(spender, record(plan, &chosen), exchanged, report).await;
-        }
-        Err(refusal) => report(Err(refusal)),
-    }
+    // Nobody looks at a page; whoever waits hears it by `report`.
+    let _ = bank(spender, record(plan, &chosen), By::Means, report).await;
 }
 
 /// Gets a token for one call, and keeps nothing of it.
-pub(crate) async fn token_once(plan: &Plan, http: &Http) -> Result<SecretString, Refusal> {
-    let chosen = choose(plan, http).await?;
-    Ok(exchange(http, &chosen).await?.grant.access_token)
+pub(crate) async fn token_once(plan: &Plan, spender: &Spender) -> Result<SecretString, Refusal> {
+    let chosen = choose(plan, spender.http()).await?;
+    Ok(spender.once(record(plan, &chosen)).await?.access_token.clone())
 }
 
 async fn choose(plan: &Plan, http: &Http) -> Result<Chosen, Refusal> {
@@ -81,17 +75,4 @@ fn means(subject: &Subject, default_audience: Option<String>) -> Renewal {
             audience: audience.clone().or(default_audience),
         },
     }
-}
-
-async fn exchange(http: &Http, chosen: &Chosen) -> Result<Exchanged, Refusal> {
-    let asked = clock::now();
-    match show(http, &chosen.metadata, &chosen.client, &chosen.renewal, &chosen.scopes).await {
-        Ok(outcome) => granted(outcome, asked),
-        Err(Without::Means(why)) => Err(no_identity(why)),
-        Err(Without::Now(why)) => Err(Refusal::Unavailable { why, retry_after: TRY_AGAIN }),
-    }
-}
-
-fn no_identity(why: String) -> Refusal {
-    Refusal::Rejected(OAuthError { error: "no identity token".to_owned(), description: Some(why) })
 }

@@ -17,19 +17,18 @@ use sso_agent_core::{
     discovery::Metadata,
     login::{Flow, Plan, Step},
     refusal::Refusal,
-    time::Now,
 };
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::{
-    bank::{Banked, about, bank, record, renewable},
+    bank::{Banked, about, bank, record},
     import::{Takeover, take_over},
     machine::token_once,
     server::{Server, find},
 };
 pub(crate) use crate::http::links::Links;
 use crate::{
-    issuer::{Client, DiscoverError, Grant, Outcome, Unreachable},
+    issuer::{Client, DiscoverError},
     spender::Spender,
     store::Renewal,
 };
@@ -44,7 +43,7 @@ pub(crate) async fn sign_in(
     links: Links,
     call_off: CancellationToken,
     step: impl Fn(Step) + Clone + Send + Sync + 'static,
-    report: impl FnOnce(Result<Box<SignedIn>, Refusal>),
+    report: impl FnOnce(Result<Box<SignedIn>, Refusal>) + Send + 'static,
 ) {
     match &plan.flow {
         Flow::Browser { .. } => browser::sign_in(plan, spender, links, call_off, step, report).await,
@@ -64,12 +63,6 @@ pub(crate) struct Chosen {
     pub(crate) made_from: Option<String>,
 }
 
-/// What the issuer gave, and when it was asked.
-pub(crate) struct Exchanged {
-    pub(crate) grant: Grant,
-    pub(crate) asked: Now,
-}
-
 fn undiscovered(error: DiscoverError) -> Refusal {
     match error {
         DiscoverError::Unreachable { retry_after, cause } => {
@@ -77,17 +70,6 @@ fn undiscovered(error: DiscoverError) -> Refusal {
         }
         DiscoverError::NotOAuth { .. } | DiscoverError::Refused(_) => {
             Refusal::Unsupported { why: error.to_string() }
-        }
-    }
-}
-
-/// What an exchange brought, or why it brought nothing.
-pub(crate) fn granted(outcome: Outcome, asked: Now) -> Result<Exchanged, Refusal> {
-    match outcome {
-        Outcome::Granted(grant) => Ok(Exchanged { grant, asked }),
-        Outcome::Rejected(said) | Outcome::Refused(said) => Err(Refusal::Rejected(said)),
-        Outcome::Unreachable(Unreachable { why, retry_after, .. }) => {
-            Err(Refusal::Unavailable { why, retry_after: retry_after.unwrap_or(TRY_AGAIN) })
         }
     }
 }

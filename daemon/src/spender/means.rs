@@ -1,6 +1,6 @@
 //! What a session has to buy its next access token with, and how that is done.
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::Duration};
 
 use secrecy::SecretString;
 use sso_agent_core::discovery::{Flavor, Metadata};
@@ -15,29 +15,27 @@ use crate::{
 const LONGEST_TOKEN: u64 = 64 * 1024;
 
 /// Why nothing could be bought: nobody was asked.
-pub(crate) enum Without {
+pub(super) enum Without {
     /// There is nothing to buy it with, in words.
     Means(String),
-    /// What it is bought with cannot be had now, in words.
-    Now(String),
+    /// Not now.
+    Now {
+        /// In words.
+        why: String,
+        /// When to try again, if that is known.
+        retry_after: Option<Duration>,
+    },
 }
 
-/// Buys an access token: one with these scopes only, or with all of the session's if there are none.
-pub(super) async fn buy(http: &Http, record: &Record, scopes: &[String]) -> Result<Outcome, Without> {
-    let (server, client) = (server_of(record), client_of(record));
-    let wanted = if scopes.is_empty() { &record.scopes } else { scopes };
-    if let Renewal::RefreshToken = &record.renewal {
-        let Some(token) = &record.refresh_token else {
-            return Err(Without::Means("there is no refresh token on record".to_owned()));
-        };
-        let origin = record.redirect_uri.as_deref();
-        return Ok(issuer::refresh(http, &server, &client, token, scopes, origin).await);
+impl Without {
+    /// What it is bought with cannot be had now.
+    pub(super) fn now(why: String) -> Self {
+        Self::Now { why, retry_after: None }
     }
-    show(http, &server, &client, &record.renewal, wanted).await
 }
 
 /// Shows a server what a program has to show for itself.
-pub(crate) async fn show(
+pub(super) async fn show(
     http: &Http,
     server: &Metadata,
     client: &Client,
@@ -68,14 +66,14 @@ async fn subject(http: &Http, renewal: &Renewal) -> Result<SecretString, Without
             let read = tokio::task::spawn_blocking(move || token_in(Path::new(&file))).await;
             let read = read.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into()));
             read.map_err(|error| {
-                Without::Now(format!("the identity token in {named} cannot be read: {error}"))
+                Without::now(format!("the identity token in {named} cannot be read: {error}"))
             })
         }
         Renewal::GitHub { url, token, audience } => {
             let whom = || "the host does not say whom a token must be for: set token_audience".to_owned();
             let audience = audience.as_deref().ok_or_else(|| Without::Means(whom()))?;
             issuer::github_oidc(http, url, token, audience).await.map_err(|error| match error {
-                AssertionError::Unreachable { .. } => Without::Now(error.to_string()),
+                AssertionError::Unreachable { .. } => Without::now(error.to_string()),
                 AssertionError::Refused(_) => Without::Means(error.to_string()),
             })
         }

@@ -10,9 +10,12 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::{
+    clock,
     issuer::testing::{Fake, json, reply},
-    store::{Kept, Loaded, Memory, Renewal, example},
+    store::{Kept, Loaded, Memory, Renewal, Slot, StoreError, example},
 };
+
+mod lost;
 
 const ID: &str = "adb-1.azuredatabricks.net";
 
@@ -92,13 +95,25 @@ fn spender(issuer: &Fake) -> (Spender, Full) {
         ..example(ID)
     };
     store.put(&record).unwrap();
-    (Spender::new(Arc::new(store.clone()), Http::new()), store)
+    (spending(&store, Ledger::in_memory()), store)
 }
 
-async fn renew(spender: &Spender) -> Result<Arc<Lease>, RenewError> {
-    let mut told = None;
-    spender.renew(&SessionId::named(ID), |outcome| told = Some(outcome)).await;
-    told.unwrap()
+fn spending(store: &Full, ledger: Ledger) -> Spender {
+    let http = Arc::new(Http::new());
+    let purse = Purse::new(Arc::new(store.clone()), http.clone(), ledger);
+    Spender::by(Way::Here(Arc::new(purse)), http)
+}
+
+/// Renews for an agent that knows of the newest lease.
+async fn renew(spender: &Spender, store: &Full) -> Result<Arc<Lease>, RenewError> {
+    let has = store.record().lease.map(|lease| Arc::new(restored(&lease, clock::now())));
+    renew_for(spender, has).await
+}
+
+async fn renew_for(spender: &Spender, has: Option<Arc<Lease>>) -> Result<Arc<Lease>, RenewError> {
+    let (told, outcome) = oneshot::channel();
+    spender.renew(&SessionId::named(ID), has, |outcome| told.send(outcome).unwrap()).await;
+    outcome.await.unwrap()
 }
 
 /// Answers the nth request with the nth pair of tokens.
@@ -118,11 +133,12 @@ async fn rotating() -> Fake {
 async fn the_new_refresh_token_is_banked_before_anybody_hears_of_it() {
     let issuer = rotating().await;
     let (spender, store) = spender(&issuer);
-    let mut banked = None;
-    spender
-        .renew(&SessionId::named(ID), |outcome| banked = outcome.ok().map(|_| store.refresh_token()))
-        .await;
-    assert_eq!(banked.as_deref(), Some("rt-1"));
+    let (told, banked) = oneshot::channel();
+    let kept = store.clone();
+    let report = move |outcome: Result<_, _>| told.send(outcome.ok().map(|_| kept.refresh_token())).unwrap();
+    let has = store.record().lease.map(|lease| Arc::new(restored(&lease, clock::now())));
+    spender.renew(&SessionId::named(ID), has, report).await;
+    assert_eq!(banked.await.unwrap().as_deref(), Some("rt-1"));
     assert!(issuer.heard()[0].contains("refresh_token=rt-0"));
 }
 
@@ -131,9 +147,9 @@ async fn nothing_is_spent_that_could_not_be_banked() {
     let issuer = rotating().await;
     let (spender, store) = spender(&issuer);
     store.no_room.store(1, Ordering::Relaxed);
-    assert!(matches!(renew(&spender).await, Err(RenewError::Store(_))));
+    assert!(matches!(renew(&spender, &store).await, Err(RenewError::Store(_))));
     assert!(issuer.heard().is_empty());
-    assert!(renew(&spender).await.is_ok());
+    assert!(renew(&spender, &store).await.is_ok());
 }
 
 #[tokio::test]
@@ -141,10 +157,10 @@ async fn what_the_store_would_not_take_is_held_and_banked_before_anything_else_i
     let issuer = rotating().await;
     let (spender, store) = spender(&issuer);
     store.no_commit.store(2, Ordering::Relaxed);
-    assert!(matches!(renew(&spender).await, Err(RenewError::Store(_))));
-    assert!(matches!(renew(&spender).await, Err(RenewError::Store(_))));
+    assert!(matches!(renew(&spender, &store).await, Err(RenewError::Store(_))));
+    assert!(matches!(renew(&spender, &store).await, Err(RenewError::Store(_))));
     assert_eq!(store.refresh_token(), "rt-0");
-    let lease = renew(&spender).await.unwrap();
+    let lease = renew(&spender, &store).await.unwrap();
     assert_eq!(lease.access_token.expose_secret(), "at-1");
     assert_eq!(store.refresh_token(), "rt-1");
     assert_eq!(issuer.heard().len(), 1, "it was spent once");
@@ -155,7 +171,7 @@ async fn an_answer_without_a_refresh_token_leaves_the_old_one() {
     let issuer =
         Fake::new(|_| json(200, r#"{"access_token":"at","token_type":"Bearer","expires_in":60}"#)).await;
     let (spender, store) = spender(&issuer);
-    assert!(renew(&spender).await.is_ok());
+    assert!(renew(&spender, &store).await.is_ok());
     assert_eq!(store.refresh_token(), "rt-0");
 }
 
@@ -164,7 +180,7 @@ async fn a_refresh_token_in_an_answer_that_cannot_be_used_is_banked_all_the_same
     let odd = r#"{"access_token":"at","token_type":"Bearer","expires_in":-5,"refresh_token":"rt-1"}"#;
     let issuer = Fake::new(move |_| json(200, odd)).await;
     let (spender, store) = spender(&issuer);
-    assert!(matches!(renew(&spender).await, Err(RenewError::Unreachable { .. })));
+    assert!(matches!(renew(&spender, &store).await, Err(RenewError::Unreachable { .. })));
     assert_eq!(store.refresh_token(), "rt-1");
 }
 
@@ -172,13 +188,13 @@ async fn a_refresh_token_in_an_answer_that_cannot_be_used_is_banked_all_the_same
 async fn a_rejected_refresh_token_is_parked_and_a_captive_portal_rejects_nothing() {
     let issuer = Fake::new(|_| json(400, r#"{"error":"invalid_grant"}"#)).await;
     let (spender_, store) = spender(&issuer);
-    assert!(matches!(renew(&spender_).await, Err(RenewError::Rejected(_))));
+    assert!(matches!(renew(&spender_, &store).await, Err(RenewError::Rejected(_))));
     assert_eq!(store.refresh_token(), "rt-0");
     assert!(store.record().login_required.unwrap().contains("invalid_grant"));
 
     let portal = Fake::new(|_| reply(200, "Content-Type: text/html\r\n", "<html>Please pay</html>")).await;
     let (spender, store) = spender(&portal);
-    assert!(matches!(renew(&spender).await, Err(RenewError::Unreachable { .. })));
+    assert!(matches!(renew(&spender, &store).await, Err(RenewError::Unreachable { .. })));
     assert_eq!(store.record().login_required, None);
 }
 
@@ -211,11 +227,10 @@ async fn who_waited_for_a_turn_takes_what_the_one_before_brought() {
         lease.expires_at = now.wall.as_secs() + 3600;
     }
     store.put(&record).unwrap();
-    let wanted = Now { wall: now.wall - std::time::Duration::from_secs(5), ..now };
-    let lease = spender.spend(&SessionId::named(ID), wanted).await.unwrap();
+    let lease = renew_for(&spender, None).await.unwrap();
     assert_eq!(lease.access_token.expose_secret(), "canary-access-token");
     assert!(issuer.heard().is_empty());
-    assert!(spender.spend(&SessionId::named(ID), now).await.is_ok());
+    assert!(renew_for(&spender, Some(lease)).await.is_ok());
     assert_eq!(issuer.heard().len(), 1);
 }
 
@@ -224,11 +239,11 @@ async fn what_is_held_is_banked_when_the_agent_stops_and_nothing_more_is_spent()
     let issuer = rotating().await;
     let (spender, store) = spender(&issuer);
     store.no_commit.store(1, Ordering::Relaxed);
-    assert!(renew(&spender).await.is_err());
+    assert!(renew(&spender, &store).await.is_err());
     spender.stop();
     spender.bank_all().await;
     assert_eq!(store.refresh_token(), "rt-1");
-    assert!(matches!(renew(&spender).await, Err(RenewError::Unreachable { .. })));
+    assert!(matches!(renew(&spender, &store).await, Err(RenewError::Unreachable { .. })));
     assert_eq!(issuer.heard().len(), 1);
 }
 
@@ -253,7 +268,7 @@ async fn a_token_with_fewer_scopes_is_bought_once_and_its_refresh_token_banked()
     assert_eq!(narrowed(&spender, &["clusters", "sql"]).await.as_deref(), Ok("at-2"));
     let kept = store.record().lease.unwrap();
     assert_eq!(kept.access_token.expose_secret(), "canary-access-token", "the session's own is left alone");
-    assert_eq!(renew(&spender).await.unwrap().access_token.expose_secret(), "at-3");
+    assert_eq!(renew(&spender, &store).await.unwrap().access_token.expose_secret(), "at-3");
     assert!(issuer.heard()[2].contains("refresh_token=rt-2"));
 }
 
@@ -320,9 +335,9 @@ async fn what_is_held_outlives_a_sign_in_that_cannot_be_kept_either() {
     let issuer = rotating().await;
     let (spender, store) = spender(&issuer);
     store.no_commit.store(2, Ordering::Relaxed);
-    assert!(renew(&spender).await.is_err());
-    spender.sign_in(store.record(), async { None }, |banked| assert!(banked.is_err())).await;
-    assert_eq!(renew(&spender).await.unwrap().access_token.expose_secret(), "at-1");
+    assert!(renew(&spender, &store).await.is_err());
+    assert!(signed_in(&spender, &store).await.is_err());
+    assert_eq!(renew(&spender, &store).await.unwrap().access_token.expose_secret(), "at-1");
     assert_eq!(store.refresh_token(), "rt-1");
 }
 
@@ -332,16 +347,18 @@ async fn what_was_banked_beside_the_lease_is_not_taken_for_a_renewal() {
     let (spender, store) = spender(&issuer);
     store.no_commit.store(1, Ordering::Relaxed);
     assert!(matches!(narrowed(&spender, &["sql"]).await, Err(Refusal::StoreFailed { .. })));
-    assert_eq!(renew(&spender).await.unwrap().access_token.expose_secret(), "at-2");
+    assert_eq!(renew(&spender, &store).await.unwrap().access_token.expose_secret(), "at-2");
     assert_eq!(store.refresh_token(), "rt-2");
 }
 
-async fn taken(spender: &Spender, store: &Full, token: &str) -> Result<String, Refusal> {
+async fn signed_in(spender: &Spender, store: &Full) -> Result<Signed, Refusal> {
+    let by = By::Code { code: "code".into(), verifier: "verifier".into() };
+    spender.sign_in(store.record(), by, |_| ()).await
+}
+
+async fn taken(spender: &Spender, store: &Full, token: &str) -> Result<Signed, Refusal> {
     let record = Record { refresh_token: Some(token.into()), ..store.record() };
-    let mut told = Err(Refusal::Timeout);
-    let report = |taken: Result<Taken, Refusal>| told = taken.map(|taken| taken.record.id);
-    spender.take_over(record, report).await;
-    told
+    spender.sign_in(record, By::Refresh, |_| ()).await
 }
 
 #[tokio::test]
@@ -353,10 +370,10 @@ async fn a_refresh_token_of_another_tool_is_spent_once_and_never_lost() {
     assert!(issuer.heard().is_empty(), "not before there is room for what it brings");
     store.no_commit.store(1, Ordering::Relaxed);
     assert!(matches!(taken(&spender, &store, "theirs").await, Err(Refusal::StoreFailed { .. })));
-    assert!(renew(&spender).await.is_ok(), "what it brought is held");
+    assert!(renew(&spender, &store).await.is_ok(), "what it brought is held");
     assert_eq!(store.refresh_token(), "rt-1");
     assert!(matches!(taken(&spender, &store, "theirs").await, Err(Refusal::Cancelled { .. })));
-    assert_eq!(taken(&spender, &store, "another").await.as_deref(), Ok(ID));
+    taken(&spender, &store, "another").await.unwrap();
     assert_eq!(issuer.heard().len(), 2);
 
     let odd = r#"{"access_token":"at","expires_in":-5,"refresh_token":"salvaged"}"#;
@@ -371,8 +388,8 @@ async fn whoever_signs_in_again_gets_no_token_of_the_one_before() {
     let issuer = rotating().await;
     let (spender, store) = spender(&issuer);
     narrowed(&spender, &["sql"]).await.unwrap();
-    spender.sign_in(store.record(), async { None }, |_| ()).await;
-    assert_eq!(narrowed(&spender, &["sql"]).await.as_deref(), Ok("at-2"));
+    signed_in(&spender, &store).await.unwrap();
+    assert_eq!(narrowed(&spender, &["sql"]).await.as_deref(), Ok("at-3"));
 }
 
 /// The same with other means than a refresh token.
@@ -386,7 +403,7 @@ async fn renewed_by(renewal: Renewal, issuer: &Fake) -> Result<Arc<Lease>, Renew
         ..store.record()
     };
     store.put(&record).unwrap();
-    renew(&spender).await
+    renew(&spender, &store).await
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// Opens a file that is ours alone, and makes it private if it is not.
-pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let file = system::open(path, options)?;
     system::check(path, &file)?;
     Ok(file)

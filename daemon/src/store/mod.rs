@@ -23,17 +23,20 @@ use std::{io, path::PathBuf};
 use zeroize::Zeroizing;
 
 pub(crate) use self::{
-    files::{private_dir, read as read_private, sweep, write as write_private},
+    files::{open as open_private, private_dir, read as read_private, sweep, write as write_private},
     keyring::{Keyring, KeyringError, SystemKeyring},
     keys::GivenKeys,
     lock::{LockError, StoreLock},
     memory::Memory,
-    record::{Record, Renewal, StoredLease, WebUser},
+    record::{Record, Renewal, StoredLease, WebUser, record_json},
     sealed_file::{SealedFiles, file_name},
 };
 
 #[cfg(test)]
 pub(crate) use record::example;
+
+/// In the folder of the socket: what outlives every process, but not the machine's next stop.
+pub(crate) const SPARE: &str = "banked";
 
 /// Keeps one record for each session.
 pub(crate) trait Store: Send + Sync + 'static {
@@ -136,7 +139,8 @@ pub(crate) enum StoreError {
 }
 
 impl StoreError {
-    fn at(path: &std::path::Path, cause: io::Error) -> Self {
+    /// What went wrong with the file or folder at `path`.
+    pub(crate) fn at(path: &std::path::Path, cause: io::Error) -> Self {
         let path = path.to_owned();
         if matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             Self::NoSpace { path, cause }

@@ -157,6 +157,19 @@ fn mirrored<S: Serializer>(record: &&Record, to: S) -> Result<S::Ok, S::Error> {
     RecordJson::serialize(record, to)
 }
 
+/// A record within something else.
+pub(crate) mod record_json {
+    use super::{Record, RecordJson, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(record: &Record, to: S) -> Result<S::Ok, S::Error> {
+        RecordJson::serialize(record, to)
+    }
+
+    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Record, D::Error> {
+        RecordJson::deserialize(from)
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Record")]
 struct RecordJson {

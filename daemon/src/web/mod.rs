@@ -41,7 +41,7 @@ use crate::{
     random,
     rpc::{service::Service, translate},
     signin::{self, Banked, Chosen},
-    spender::{Spender, client_of, server_of},
+    spender::{By, Spender},
     store::{Record, Renewal, Store, WebUser},
 };
 
@@ -112,22 +112,17 @@ impl Web {
         agent: &Handle,
     ) -> Result<ConsentFinished, Refusal> {
         let Pending { mut record, verifier, .. } = pending;
-        let redirect = record.redirect_uri.clone().unwrap_or_default();
-        let (server, client) = (server_of(&record), client_of(&record));
-        let http = self.spender.http();
-        let asked = clock::now();
-        let outcome = issuer::exchange_code(http, &server, &client, &redirect, code, &verifier).await;
-        let exchanged = signin::granted(outcome, asked)?;
         let (handle, user) = issue(record.web.take().and_then(|web| web.app));
         record.web = Some(user.clone());
-        let report = |outcome: Result<Box<SignedIn>, Refusal>| {
+        let (handles, agent) = (self.handles.clone(), agent.clone());
+        let report = move |outcome: Result<Box<SignedIn>, Refusal>| {
             if let Ok(signed_in) = outcome {
-                self.handles.keep(signed_in.about.id.clone(), &user, clock::now());
+                handles.keep(signed_in.about.id.clone(), &user, clock::now());
                 agent.send(Message::Happened(Event::Brought(signed_in)));
             }
         };
-        let Banked { about, renewable, lease } =
-            signin::bank(&self.spender, record, exchanged, report).await?;
+        let by = By::Code { code: code.clone(), verifier };
+        let Banked { about, renewable, lease } = signin::bank(&self.spender, record, by, report).await?;
         let refreshable = renewable != Renewable::Never;
         if !refreshable {
             tracing::info!(session = %about.id, "a web session has no refresh token: it ends with its access token");

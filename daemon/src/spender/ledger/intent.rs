@@ -1,0 +1,97 @@
+//! That a refresh token is about to be sent: durable before it is.
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Seek as _, Write as _},
+    path::Path,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use sso_agent_core::time::Now;
+
+use super::Fingerprint;
+
+/// An intent is a few hundred bytes.
+const LONGEST: u64 = 4096;
+
+/// What a disk writes as a whole.
+const BLOCK: usize = 512;
+
+/// Issuers that forgive a second use do so for some seconds, a minute at most.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// See the module. Holds nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::spender) struct Intent {
+    pub(in crate::spender) session: String,
+    /// The fingerprint of the token.
+    token: String,
+    /// How often it was sent, this time included.
+    pub(in crate::spender) sends: u32,
+    /// Seconds since the Unix epoch.
+    pub(in crate::spender) at: u64,
+    /// Seconds since the machine started.
+    steady: u64,
+}
+
+impl Intent {
+    /// To send a token for the first time.
+    pub(in crate::spender) fn new(session: &str, token: &Fingerprint, now: Now) -> Self {
+        Self {
+            session: session.to_owned(),
+            token: hex(token),
+            sends: 1,
+            at: now.wall.as_secs(),
+            steady: now.steady.as_secs(),
+        }
+    }
+
+    /// To send the same token once more.
+    pub(in crate::spender) fn again(&self, now: Now) -> Self {
+        Self {
+            sends: self.sends.saturating_add(1),
+            at: now.wall.as_secs(),
+            steady: now.steady.as_secs(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether it is about this token.
+    pub(in crate::spender) fn is_of(&self, token: &Fingerprint) -> bool {
+        self.token == hex(token)
+    }
+
+    /// How long ago it was written, by the clock that says longer.
+    pub(in crate::spender) fn age(&self, now: Now) -> Duration {
+        let then = Now { steady: Duration::from_secs(self.steady), wall: Duration::from_secs(self.at) };
+        now.since(then)
+    }
+
+    /// Whether an issuer that forgives a second use may still do so.
+    pub(in crate::spender) fn is_young(&self, now: Now) -> bool {
+        self.age(now) <= GRACE
+    }
+
+    /// Reads one; `None` for whatever is none.
+    pub(super) fn read(path: &Path) -> Option<Self> {
+        let mut text = Vec::new();
+        File::open(path).ok()?.take(LONGEST).read_to_end(&mut text).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// Writes it in the place of whatever is in the file; durable when this returns.
+    pub(super) fn write(&self, mut file: &File) -> io::Result<()> {
+        let mut text = serde_json::to_vec(self)?;
+        // In one piece, over the one before: there is no moment without an intent.
+        text.resize(text.len().next_multiple_of(BLOCK), b' ');
+        file.rewind()?;
+        file.write_all(&text)?;
+        file.set_len(text.len() as u64)?;
+        file.sync_all()
+    }
+}
+
+fn hex(print: &Fingerprint) -> String {
+    print.iter().map(|byte| format!("{byte:02x}")).collect()
+}
