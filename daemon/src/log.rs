@@ -37,7 +37,8 @@ fn output() -> Box<dyn Layer<tracing_subscriber::layer::Layered<Targets, Registr
     {
         return journal.with_syslog_identifier("sso-agent".to_owned()).boxed();
     }
-    let plain = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // Whoever read our words may be gone: to complain about that on stderr would be the end of us.
+    let plain = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     if wish("SSO_AGENT_LOG_FORMAT") == "json" { plain.json().boxed() } else { plain.with_ansi(false).boxed() }
 }
 

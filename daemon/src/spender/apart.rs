@@ -122,7 +122,8 @@ impl Shared {
     /// Passes a job on; gives back who waits for it, and why it was not.
     fn begin(self: Arc<Self>, job: Job, tell: Tell) -> Option<(Tell, &'static str)> {
         let mut state = self.state();
-        if state.stopped {
+        // What nobody was told of is still taken back.
+        if state.stopped && !matches!(job, Job::Forget { .. }) {
             return Some((tell, "the agent is stopping"));
         }
         let state = &mut *state;

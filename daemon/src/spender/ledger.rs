@@ -160,20 +160,31 @@ impl Entry {
         let Some((first, _)) = self.places.first() else { return Ok(()) };
         let mut failed = None;
         for (path, file) in &self.places {
-            match intent.write(file) {
+            match intent.write(file).and_then(|()| sync_folder(path)) {
                 Ok(()) => return Ok(()),
                 Err(cause) => failed = Some(StoreError::at(path, cause)),
             }
         }
         let known = first.clone();
         for path in self.elsewhere.iter().filter(|path| **path != known) {
-            let written = wait_for(path).and_then(|file| intent.write(&file).map(|()| file));
+            let written = wait_for(path).and_then(|file| {
+                intent.write(&file)?;
+                sync_folder(path)?;
+                Ok(file)
+            });
             if let Ok(file) = written {
                 self.places.push((path.clone(), file));
                 return Ok(());
             }
         }
         failed.map_or(Ok(()), Err)
+    }
+
+    /// What was left open by somebody who had banked what came of it is open no more: the token on record is
+    /// another one.
+    pub(super) fn look_at(&mut self, on_record: Option<&SecretString>) {
+        let same = |left: &Intent| on_record.is_some_and(|token| left.is_of(&fingerprint(token)));
+        self.left = self.left.take().filter(same);
     }
 
     /// What was begun has come to an end, and is banked.
@@ -202,6 +213,10 @@ impl Drop for Entry {
             }
         }
     }
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    store::sync_dir(path.parent().unwrap_or(path))
 }
 
 fn lock_memory(memory: &Memory) -> MutexGuard<'_, HashMap<String, Intent>> {

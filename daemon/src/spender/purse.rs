@@ -141,6 +141,7 @@ impl Purse {
         }
         let mut entry = self.entry(id).await.map_err(|error| RenewError::Store(error.to_string()))?;
         let record = self.record(id).await?;
+        entry.look_at(record.refresh_token.as_ref());
         let now = clock::now();
         if let Some(lease) = record.lease.as_ref().map(|lease| restored(lease, now))
             && has != Some(&lease.token_id)
@@ -216,19 +217,24 @@ impl Purse {
                 return None;
             }
         };
-        let Some(left) = entry.left().cloned() else { return self.lease_on_record(id).await };
-        let Ok(record) = self.record(id).await else {
-            entry.done();
-            return None;
+        let record = match self.record(id).await {
+            Ok(record) => Some(record),
+            Err(RenewError::Gone(_)) => None,
+            // What cannot be read now is settled when it can be.
+            Err(error) => {
+                tracing::warn!(session = %id, ?error, "what is open cannot be looked at");
+                return None;
+            }
         };
-        let same = record.refresh_token.as_ref().is_some_and(|token| left.is_of(&fingerprint(token)));
-        if !same || record.login_required.is_some() {
-            // It was banked, only the intent was not removed.
-            entry.done();
-            return self.lease_on_record(id).await;
+        let open = record.as_ref().filter(|record| record.login_required.is_none());
+        entry.look_at(open.and_then(|record| record.refresh_token.as_ref()));
+        match (record, entry.left()) {
+            (Some(record), Some(left)) => {
+                tracing::warn!(session = %id, at = left.at, "a refresh was interrupted");
+                self.next_lease(id, record, &mut entry).await.ok()
+            }
+            (_, None) | (None, _) => self.lease_on_record(id).await,
         }
-        tracing::warn!(session = %id, at = left.at, "a refresh was interrupted");
-        self.next_lease(id, record, &mut entry).await.ok()
     }
 
     /// What a process before us banked, and nobody heard of.
@@ -244,6 +250,7 @@ impl Purse {
         self.bank_what_is_held(id).await.map_err(|error| refused(id, error))?;
         let mut entry = self.entry(id).await.map_err(|error| not_kept(&error))?;
         let record = self.record(id).await.map_err(|error| refused(id, error))?;
+        entry.look_at(record.refresh_token.as_ref());
         if let Some(why) = &record.login_required {
             // A refresh token that was turned down is not sent again.
             return Err(not_granted(id, why.clone(), None));

@@ -1,7 +1,7 @@
 //! That a refresh token is about to be sent: durable before it is.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, Read as _, Seek as _, Write as _},
     path::Path,
     time::Duration,
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sso_agent_core::time::Now;
 
 use super::Fingerprint;
+use crate::store::open_private;
 
 /// An intent is a few hundred bytes.
 const LONGEST: u64 = 4096;
@@ -76,7 +77,7 @@ impl Intent {
     /// Reads one; `None` for whatever is none.
     pub(super) fn read(path: &Path) -> Option<Self> {
         let mut text = Vec::new();
-        File::open(path).ok()?.take(LONGEST).read_to_end(&mut text).ok()?;
+        open_private(path, OpenOptions::new().read(true)).ok()?.take(LONGEST).read_to_end(&mut text).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
