@@ -112,7 +112,7 @@ pub async fn run(
     let (sessions, web_sessions) = (agent.sessions().len(), agent.web_sessions().len());
     let config = read_config(&options.places).await?;
     let (metadata, addresses) = Metadata::load((!options.ephemeral).then(|| options.places.state.join(FILE)));
-    let spender = Arc::new(Spender::new(store.clone(), Http::new()));
+    let spender = Arc::new(Spender::new(store.clone(), Http::by(config.reach())));
     let apps_folder = (!options.ephemeral).then(|| options.places.state.join(account::FOLDER));
     let apps = Apps::new(store.clone(), spender.clone(), apps_folder);
     unreadable.extend(apps.read().await);

@@ -1,8 +1,10 @@
 //! The agent's own config file: TOML, every key known by name, no secret in it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Deserializer};
+
+use crate::issuer::{self, ProxyUrl};
 
 /// How old a token may be at most for those who ask for a new one, if the file does not say.
 const FORCE_REFRESH_WITHIN: Duration = Duration::from_secs(30);
@@ -20,6 +22,13 @@ pub(crate) struct Settings {
     /// After so long without being used, the session of a web app's user ends.
     #[serde(deserialize_with = "some_time")]
     pub(crate) web_session_idle: Duration,
+    /// The proxy that issuers are reached by, instead of the environment's.
+    pub(crate) proxy: Option<ProxyUrl>,
+    /// What is reached without it, instead of the environment's.
+    pub(crate) no_proxy: Vec<String>,
+    /// A file with certificates that are trusted besides the system's.
+    #[serde(deserialize_with = "absolute")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// Hosts by names of the person's own.
     pub(crate) profile: BTreeMap<String, ProfileText>,
 }
@@ -29,7 +38,21 @@ impl Default for Settings {
         Self {
             force_refresh_within: FORCE_REFRESH_WITHIN,
             web_session_idle: WEB_SESSION_IDLE,
+            proxy: None,
+            no_proxy: Vec::new(),
+            ca_file: None,
             profile: BTreeMap::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// How issuers are reached, as far as it is said here.
+    pub(crate) fn reach(&self) -> issuer::Settings {
+        issuer::Settings {
+            proxy: self.proxy.clone(),
+            no_proxy: self.no_proxy.clone(),
+            ca: self.ca_file.iter().cloned().collect(),
         }
     }
 }
@@ -67,6 +90,13 @@ pub(crate) fn read(text: &str) -> Result<Settings, String> {
 fn some_time<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let time = duration(from)?;
     if time.is_zero() { Err(serde::de::Error::custom("it must be longer than no time")) } else { Ok(time) }
+}
+
+/// The agent has no folder that a relative path could start from.
+fn absolute<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = PathBuf::deserialize(from)?;
+    let bad = || serde::de::Error::custom("the path must begin at the root");
+    if path.is_absolute() { Ok(Some(path)) } else { Err(bad()) }
 }
 
 /// `"30s"`, `"5m"`, or a bare number of seconds.

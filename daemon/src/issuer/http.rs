@@ -4,15 +4,19 @@
 //! is treated differently from one that was not. So every request has a connection of its own, nothing
 //! is sent again behind our back, and no redirect is followed, which would take the body elsewhere.
 
-use std::{error::Error, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    pin::Pin,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
-use rustls::{ClientConfig, client::Resumption, crypto::aws_lc_rs};
-use rustls_platform_verifier::BuilderVerifierExt as _;
+use rustls::ClientConfig;
 use sso_agent_core::{callback::clean, host::is_loopback};
 use tokio::{
     net::TcpStream,
@@ -24,7 +28,7 @@ use tower_service::Service as _;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{discovered::Discoveries, reply::Reply};
+use super::{discovered::Discoveries, reply::Reply, settings::Settings, trust::trust};
 
 const USER_AGENT: &str = concat!("sso-agent/", env!("CARGO_PKG_VERSION"));
 
@@ -34,9 +38,16 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// Talks to issuers over TLS, and to this machine without.
 #[derive(Debug, Default)]
 pub(crate) struct Http {
+    way: RwLock<Arc<Way>>,
+    discoveries: Discoveries,
+}
+
+/// How issuers are reached now.
+#[derive(Debug, Default)]
+struct Way {
+    settings: Settings,
     /// The system's roots, some hundred of them: read when first needed, since many an agent only hands out.
     trust: OnceCell<Arc<ClientConfig>>,
-    discoveries: Discoveries,
 }
 
 /// How long an answer that may be there already gets to be read.
@@ -63,7 +74,27 @@ pub(crate) struct SendError {
 }
 
 impl Http {
-    /// A client that trusts what the system trusts.
+    /// A client that reaches issuers in this way.
+    pub(crate) fn by(settings: Settings) -> Self {
+        let http = Self::default();
+        http.adopt(settings);
+        http
+    }
+
+    /// From the next request on, reaches them in this way.
+    pub(crate) fn adopt(&self, settings: Settings) {
+        let mut way = self.way.write().unwrap_or_else(PoisonError::into_inner);
+        if way.settings != settings {
+            *way = Arc::new(Way { settings, trust: OnceCell::new() });
+        }
+    }
+
+    fn way(&self) -> Arc<Way> {
+        self.way.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A client that asks directly, and trusts what the system trusts.
+    #[cfg(test)]
     pub(crate) fn new() -> Self {
         Self::default()
     }
@@ -71,7 +102,9 @@ impl Http {
     /// A client that trusts what `config` says.
     #[cfg(test)]
     pub(crate) fn trusting(config: ClientConfig) -> Self {
-        Self { trust: OnceCell::new_with(Some(Arc::new(config))), ..Self::default() }
+        let trust = OnceCell::new_with(Some(Arc::new(config)));
+        let way = RwLock::new(Arc::new(Way { settings: Settings::default(), trust }));
+        Self { way, ..Self::default() }
     }
 
     /// What it found out about hosts.
@@ -117,21 +150,10 @@ impl Http {
         if uri.scheme_str() == Some("http") {
             return Ok(MaybeHttpsStream::Http(tcp.call(uri).await?));
         }
-        let config = self.trust.get_or_try_init(system_trust).await?;
+        let way = self.way();
+        let config = way.trust.get_or_try_init(|| trust(way.settings.ca.clone())).await?;
         HttpsConnector::from((tcp, Arc::clone(config))).call(uri).await
     }
-}
-
-/// Reading the roots takes tens of milliseconds, in which a token must still be handed out.
-async fn system_trust() -> Result<Arc<ClientConfig>, BoxError> {
-    let read = || {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let mut config = builder.with_platform_verifier()?.with_no_client_auth();
-        config.resumption = Resumption::disabled();
-        Ok::<_, rustls::Error>(Arc::new(config))
-    };
-    Ok(tokio::task::spawn_blocking(read).await??)
 }
 
 /// Puts a request into the form that goes over one connection, if its address is one to send secrets to.
@@ -210,8 +232,8 @@ mod tests {
     use super::*;
     use crate::issuer::testing::{Fake, reply};
     use http::StatusCode;
-    use rustls::RootCertStore;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::{RootCertStore, crypto::aws_lc_rs};
     use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpListener;
 

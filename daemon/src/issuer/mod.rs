@@ -17,9 +17,11 @@ pub(crate) mod providers;
 mod recorder;
 mod reply;
 mod revoke;
+mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
 mod token;
+mod trust;
 mod user;
 mod verdict;
 
@@ -32,6 +34,7 @@ pub(crate) use self::{
     manner::{Manner, Wishes},
     reply::Reply,
     revoke::revoke,
+    settings::{ProxyUrl, Settings},
     token::{Client, exchange_code, refresh},
     user::{asked, told},
     verdict::{Grant, Outcome, Unreachable},
