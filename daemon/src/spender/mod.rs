@@ -28,7 +28,7 @@ pub(crate) use self::{
 };
 use crate::{
     clock,
-    issuer::{self, Http, Outcome, Unreachable},
+    issuer::{self, Http, Outcome, Sent, Unreachable},
     store::{Record, Slot, Store, StoreError},
 };
 use sso_agent_core::{
@@ -149,7 +149,10 @@ impl Spender {
                         .await
                         .map_err(|error| RenewError::Store(error.to_string()))?;
                 }
-                Err(RenewError::Unreachable { why, retry_after })
+                Err(match sent {
+                    Sent::No => RenewError::Unreachable { why, retry_after },
+                    Sent::Maybe | Sent::Answered => RenewError::Unwell { why, retry_after },
+                })
             }
         }
     }

@@ -32,7 +32,7 @@ const MOST: usize = 64;
 /// When an issuer that is down is worth another try, if it does not say.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
-/// How long a no counts, and how long an issuer may have us wait.
+/// How long a no counts.
 const NO_COUNTS: Duration = Duration::from_secs(60);
 
 /// Never part of a token.
@@ -88,7 +88,7 @@ impl Narrow {
 
 fn pause(refusal: &Refusal) -> Duration {
     match refusal {
-        Refusal::Unavailable { retry_after, .. } => (*retry_after).min(NO_COUNTS),
+        Refusal::Unavailable { retry_after, .. } => *retry_after,
         Refusal::StoreFailed { .. } | Refusal::Timeout => TRY_AGAIN,
         Refusal::LoginRequired { .. }
         | Refusal::ConsentRequired { .. }
@@ -215,7 +215,9 @@ fn refused(id: &SessionId, error: RenewError) -> Refusal {
     match error {
         RenewError::Gone(why) => not_granted(id, why, None),
         RenewError::Store(why) => Refusal::StoreFailed { why },
-        RenewError::Unreachable { why, retry_after } => unavailable(why, retry_after),
+        RenewError::Unreachable { why, retry_after } | RenewError::Unwell { why, retry_after } => {
+            unavailable(why, retry_after)
+        }
         RenewError::Rejected(said) | RenewError::Refused(said) => Refusal::Rejected(said),
     }
 }
