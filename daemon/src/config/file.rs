@@ -23,6 +23,7 @@ pub(crate) struct Settings {
     #[serde(deserialize_with = "some_time")]
     pub(crate) web_session_idle: Duration,
     /// The proxy that issuers are reached by, instead of the environment's.
+    #[serde(deserialize_with = "proxy")]
     pub(crate) proxy: Option<ProxyUrl>,
     /// What is reached without it, instead of the environment's.
     pub(crate) no_proxy: Vec<String>,
@@ -92,6 +93,13 @@ fn some_time<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     if time.is_zero() { Err(serde::de::Error::custom("it must be longer than no time")) } else { Ok(time) }
 }
 
+/// One that can be used; what is wrong with it is told without its password.
+fn proxy<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ProxyUrl>, D::Error> {
+    let text = String::deserialize(from)?;
+    issuer::check_proxy(&text).map_err(serde::de::Error::custom)?;
+    Ok(Some(ProxyUrl(text)))
+}
+
 /// The agent has no folder that a relative path could start from.
 fn absolute<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
     let path = PathBuf::deserialize(from)?;
@@ -155,5 +163,17 @@ mod tests {
         assert!(error.contains("a time looks like") && !error.contains("CANARY"), "{error}");
         assert!(read("[profile.a\n").unwrap_err().starts_with("line 1: "));
         assert!(read("web_session_idle = 0").unwrap_err().contains("longer than no time"));
+        let error = read("proxy = \"ftp://me:CANARY@p\"").unwrap_err();
+        assert!(error.contains("http://") && !error.contains("CANARY"), "{error}");
+        assert!(read("ca_file = \"ca.pem\"").unwrap_err().contains("begin at the root"));
+    }
+
+    #[test]
+    fn how_issuers_are_reached_is_said_here() {
+        let settings =
+            read("proxy = \"http://me:CANARY@p:1\"\nno_proxy = [\"a\"]\nca_file = \"/ca.pem\"\n").unwrap();
+        let reach = settings.reach();
+        assert_eq!((reach.no_proxy, reach.ca), (vec!["a".to_owned()], vec![PathBuf::from("/ca.pem")]));
+        assert!(!format!("{settings:?}").contains("CANARY"));
     }
 }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod authorize;
+mod dial;
 mod discover;
 mod discovered;
 mod documents;
@@ -12,8 +13,10 @@ mod entra;
 mod github;
 mod grants;
 mod http;
+mod lookup;
 mod manner;
 pub(crate) mod providers;
+mod proxy;
 mod recorder;
 mod reply;
 mod revoke;
@@ -32,6 +35,7 @@ pub(crate) use self::{
     grants::{azure_client_secret, client_credentials, token_exchange},
     http::{Http, SendError, Sent},
     manner::{Manner, Wishes},
+    proxy::check as check_proxy,
     reply::Reply,
     revoke::revoke,
     settings::{ProxyUrl, Settings},

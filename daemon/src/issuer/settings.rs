@@ -62,6 +62,16 @@ impl Settings {
 #[serde(transparent)]
 pub(crate) struct ProxyUrl(pub(crate) String);
 
+impl ProxyUrl {
+    /// Where it is, without who we are to it.
+    pub(crate) fn shown(&self) -> String {
+        let (scheme, rest) = self.0.trim().split_once("://").unwrap_or(("http", self.0.trim()));
+        // A password may hold what should have been written otherwise.
+        let place = rest.rsplit('@').next().unwrap_or_default();
+        format!("{scheme}://{}", place.split(['/', '?', '#']).next().unwrap_or_default())
+    }
+}
+
 impl fmt::Debug for ProxyUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ProxyUrl(..)")
@@ -124,7 +134,7 @@ mod tests {
     #[test]
     fn a_certificate_of_the_environment_is_trusted_if_it_is_the_administrators() {
         let mine = tempfile::NamedTempFile::new().unwrap();
-        std::os::unix::fs::chown(mine.path(), Some(1234), None).or_else(|_| Ok::<_, ()>(())).unwrap();
+        std::os::unix::fs::chown(mine.path(), Some(1234), None).unwrap_or(());
         let mine = mine.path().to_str().unwrap();
         assert_eq!(of(Settings::default(), &[("SSL_CERT_FILE", mine)]).ca, Vec::<PathBuf>::new());
         assert_eq!(of(Settings::default(), &[("SSL_CERT_DIR", "/etc:/no/such")]).ca, [PathBuf::from("/etc")]);
@@ -135,5 +145,12 @@ mod tests {
         let settings =
             Settings { proxy: Some(ProxyUrl("http://me:CANARY@p:1".into())), ..Settings::default() };
         assert!(!format!("{settings:?}").contains("CANARY"));
+        for (text, shown) in [
+            ("http://me:CANARY@p:1", "http://p:1"),
+            ("me:CAN@ARY/CANARY@p:1/x", "http://p:1"),
+            ("socks5h://[::1]:1080", "socks5h://[::1]:1080"),
+        ] {
+            assert_eq!(ProxyUrl(text.into()).shown(), shown);
+        }
     }
 }
