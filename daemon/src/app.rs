@@ -27,6 +27,7 @@ use crate::{
         server,
         v1::Api,
     },
+    issuer::{Http, Settings},
     random,
     rpc::{
         listen::{self, Place},
@@ -116,7 +117,7 @@ pub async fn run(
     let (sessions, web_sessions) = (agent.sessions().len(), agent.web_sessions().len());
     let config = read_config(&options.places).await?;
     let (metadata, addresses) = Metadata::load((!options.ephemeral).then(|| options.places.state.join(FILE)));
-    let spender = Arc::new(spender(&options, &store));
+    let spender = Arc::new(spender(&options, &store, config.reach()));
     let apps_folder = (!options.ephemeral).then(|| options.places.state.join(account::FOLDER));
     let apps = Apps::new(store.clone(), spender.clone(), apps_folder);
     unreadable.extend(apps.read().await);
@@ -245,15 +246,18 @@ async fn open_store(options: &Options) -> Result<Arc<dyn Store>, StartError> {
 }
 
 /// What spends refresh tokens: in a process of its own, if there is anything that it could bank in one.
-fn spender(options: &Options, store: &Arc<dyn Store>) -> Spender {
-    let Some(program) = program().filter(|_| !options.ephemeral) else { return Spender::here(store.clone()) };
+fn spender(options: &Options, store: &Arc<dyn Store>, reach: Settings) -> Spender {
+    let Some(program) = program().filter(|_| !options.ephemeral) else {
+        return Spender::here(store.clone(), reach);
+    };
     let (state, beside) = (options.places.state.clone(), beside(&options.places));
     let store = store.clone();
-    let handover = move || {
+    let handover = move |http: &Http| {
         let keys = store.export_keys().map_err(|error| error.to_string())?;
-        Ok(Hello { state: state.clone(), beside: beside.clone(), keys })
+        let (reach, waits) = (http.settings(), http.waits());
+        Ok(Hello { state: state.clone(), beside: beside.clone(), keys, reach, waits })
     };
-    Spender::apart(program, Arc::new(handover))
+    Spender::apart(program, reach, Arc::new(handover))
 }
 
 /// This program, also when a newer one has taken its place.

@@ -201,6 +201,7 @@ impl Driver {
             }
             // What is known of a host may be due to what they were.
             Message::SettingsChanged(settings) => {
+                self.spender.reach(self.config.reach());
                 self.spender.http().discoveries().forget();
                 if let Some(settings) = settings {
                     self.happened(Event::SettingsChanged(settings));

@@ -27,6 +27,9 @@ pub struct Info {
     pub key: Key,
     /// What is on disk and could not be read, in words; nothing of it was changed.
     pub unreadable: Vec<String>,
+    /// The proxy that issuers are reached by, without user and password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
 }
 
 /// Where the key that seals the store comes from.

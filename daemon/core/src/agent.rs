@@ -195,7 +195,7 @@ impl Agent {
             Event::Brought(signed_in) => self.adopt(*signed_in, now),
             Event::Abandoned(ids) => self.abandoned(ids),
             Event::LogoutAsked(target, ticket) => self.logout_asked(&target, ticket),
-            Event::SettingsChanged(settings) => self.settings_changed(settings),
+            Event::SettingsChanged(settings) => self.settings_changed(settings, now),
             Event::HungUp(ticket) => self.hung_up(ticket),
             Event::Woke => self.woke(now),
             Event::Stop => self.stop(),
@@ -307,15 +307,23 @@ impl Agent {
         }
     }
 
-    /// What a program signed in with that is written nowhere any more is not to be used any longer.
-    fn settings_changed(&mut self, settings: BTreeSet<String>) -> Vec<Effect> {
+    /// What a program signed in with that is written nowhere any more is not to be used any longer; what an
+    /// issuer refused may have been mended.
+    fn settings_changed(&mut self, settings: BTreeSet<String>, now: Now) -> Vec<Effect> {
         self.settings = Some(settings);
         let all = self.sessions.own.values().map(Session::about);
         let ids: Vec<SessionId> =
             all.filter(|about| !self.may_live(about)).map(|about| about.id.clone()).collect();
-        ids.into_iter()
+        let dropped: Vec<Effect> = ids
+            .into_iter()
             .flat_map(|id| self.drop_session(id, "its profile was changed just now", None))
-            .collect()
+            .collect();
+        let refused = self.sessions.own.values().filter(|session| session.is_refused());
+        let refused: Vec<SessionId> = refused.map(|session| session.about().id.clone()).collect();
+        for id in refused {
+            self.with(&id, now, |session| session.reconsider(now));
+        }
+        dropped
     }
 
     fn abandoned(&mut self, ids: Vec<SessionId>) -> Vec<Effect> {

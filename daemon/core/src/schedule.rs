@@ -1,6 +1,6 @@
 //! When to refresh and how long to pause: pure arithmetic.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use crate::{
     time::{Deadline, Now},
@@ -8,8 +8,8 @@ use crate::{
 };
 
 /// How long a renewal may take before it counts as failed. Longer than the deadline of the exchange
-/// itself (20 s), so that two posts of one refresh token never overlap.
-pub const RENEWAL_GIVE_UP: Duration = Duration::from_secs(30);
+/// itself (30 s) and the wait for a place before it (8 s), so that two posts of one refresh token never overlap.
+pub const RENEWAL_GIVE_UP: Duration = Duration::from_secs(45);
 
 /// SDKs call a token stale for its last 20 minutes, or for the last half of a shorter life.
 const STALE: Duration = Duration::from_secs(20 * 60);
@@ -20,8 +20,9 @@ const SOONEST: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// While somebody waits for a token that is no longer good.
-const LONGEST_PAUSE_WITH_WAITERS: Duration = Duration::from_secs(5);
+/// While somebody waits for a token that is no longer good, and the issuer is not asked too much by it: give
+/// or take a fifth it is less than 5 s, in which a network that came back is to be noticed.
+const LONGEST_PAUSE_WITH_WAITERS: Duration = Duration::from_secs(4);
 
 /// What an issuer may ask for by `Retry-After` (RFC 9110, 10.2.3).
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
@@ -45,6 +46,46 @@ pub fn pause(failures: u32, somebody_waits: bool, spread: u32) -> Duration {
     let doubled = FIRST_PAUSE * 2u32.saturating_pow(failures.saturating_sub(1).min(10));
     let longest = if somebody_waits { LONGEST_PAUSE_WITH_WAITERS } else { LONGEST_PAUSE };
     doubled.min(longest) * (800 + spread * 2 / 5) / 1000
+}
+
+/// So often an issuer that answers to no use may be asked in this time.
+const MOST_OF_NO_USE: usize = 10;
+const IN_THIS_TIME: Duration = Duration::from_secs(600);
+
+/// Counts what was asked of an issuer to no use, so that one that is unwell is not kept so.
+#[derive(Debug, Default)]
+pub struct OfNoUse {
+    /// On the steady clock, the oldest first.
+    at: VecDeque<Duration>,
+}
+
+impl OfNoUse {
+    /// Notes that it was asked now.
+    pub fn note(&mut self, now: Now) {
+        self.at.push_back(now.steady);
+        self.forget_old(now);
+    }
+
+    /// It is well.
+    pub fn clear(&mut self) {
+        self.at = VecDeque::new();
+    }
+
+    /// Says how long to pause, instead of `pause`: the last of those that are left are spread over the time
+    /// that is left.
+    pub fn pause(&mut self, pause: Duration, now: Now) -> Duration {
+        self.forget_old(now);
+        let Some(oldest) = self.at.front() else { return pause };
+        let left = (*oldest + IN_THIS_TIME).saturating_sub(now.steady);
+        let more = MOST_OF_NO_USE.saturating_sub(self.at.len()) as u32;
+        if more > 3 { pause } else { pause.max(left / (more + 1)) }
+    }
+
+    fn forget_old(&mut self, now: Now) {
+        while self.at.front().is_some_and(|at| *at + IN_THIS_TIME <= now.steady) {
+            self.at.pop_front();
+        }
+    }
 }
 
 /// Says how long to pause when the issuer named a time.
@@ -143,14 +184,35 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_a_minute_and_to_five_seconds_while_somebody_waits() {
+    fn pauses_double_up_to_a_minute_and_to_less_than_five_seconds_while_somebody_waits() {
         let middle = |failures, waits| pause(failures, waits, 500);
         assert_eq!([1, 2, 3, 7, 99].map(|n| middle(n, false).as_secs()), [1, 2, 4, 60, 60]);
-        assert_eq!([1, 2, 3, 4, 99].map(|n| middle(n, true).as_secs()), [1, 2, 4, 5, 5]);
+        assert_eq!([1, 2, 3, 4, 99].map(|n| middle(n, true).as_secs()), [1, 2, 4, 4, 4]);
+        assert!(pause(99, true, 999) < Duration::from_secs(5));
         assert!(
             pause(1, false, 0) >= Duration::from_millis(800)
                 && pause(1, false, 999) < Duration::from_millis(1200)
         );
+    }
+
+    #[test]
+    fn f04_an_issuer_that_is_unwell_is_asked_ten_times_in_ten_minutes_at_most() {
+        for spread in [0, 500, 999] {
+            let (mut asked, mut steady, mut counted) = (Vec::new(), Duration::ZERO, OfNoUse::default());
+            for failures in 1..200 {
+                let now = Now { steady, wall: steady };
+                counted.note(now);
+                asked.push(steady);
+                steady += counted.pause(pause(failures, false, spread), now);
+            }
+            for first in &asked {
+                let window = *first..*first + IN_THIS_TIME;
+                let count = asked.iter().filter(|at| window.contains(at)).count();
+                assert!(count <= MOST_OF_NO_USE, "{count} from {first:?}");
+            }
+            let longest = asked.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+            assert!(longest < Duration::from_secs(200), "{longest:?}");
+        }
     }
 
     #[test]

@@ -8,18 +8,21 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     refusal::{OAuthError, Refusal},
-    schedule::{self, Spread},
+    schedule::{self, OfNoUse, Spread},
     time::{Deadline, Now},
     words::{Attempt, Lease, Need, Renewable, Ticket},
 };
 
 mod about;
+mod problem;
 #[cfg(test)]
 mod tests;
 mod told;
 
+use self::problem::Problem;
 pub use self::{
     about::{About, place},
+    problem::RenewError,
     told::{Doing, Notice},
 };
 
@@ -35,6 +38,7 @@ pub struct Session {
     attempts: u64,
     /// Whether the renewal that is due has its place in the line.
     placed: bool,
+    of_no_use: OfNoUse,
 }
 
 #[derive(Debug)]
@@ -51,13 +55,6 @@ enum Renewal {
     Ended { why: String, said: Option<OAuthError> },
 }
 
-#[derive(Debug, Clone)]
-enum Problem {
-    Unreachable(String),
-    Refused(OAuthError),
-    Store(String),
-}
-
 /// Somebody who wants a token from this session.
 #[derive(Debug, Clone)]
 pub struct Waiter {
@@ -67,26 +64,6 @@ pub struct Waiter {
     pub need: Need,
     /// Until when it is worth answering.
     pub give_up: Deadline,
-}
-
-/// Why a renewal brought no lease: one variant per thing that is done about it.
-#[derive(Debug, Clone)]
-pub enum RenewError {
-    /// Worth another try.
-    Unreachable {
-        /// In words.
-        why: String,
-        /// When the issuer wants to be asked again.
-        retry_after: Option<Duration>,
-    },
-    /// The refresh token is worthless now.
-    Rejected(OAuthError),
-    /// The issuer does not like our request; the refresh token may be good.
-    Refused(OAuthError),
-    /// The new refresh token could not have been kept, so the old one was not spent.
-    Store(String),
-    /// There is nothing to renew it with, in words.
-    Gone(String),
 }
 
 /// What a session wants done.
@@ -151,6 +128,7 @@ impl Session {
             spread,
             attempts: number << 32,
             placed: false,
+            of_no_use: OfNoUse::default(),
         }
     }
 
@@ -273,6 +251,10 @@ impl Session {
             (Err(RenewError::Unreachable { why, retry_after }), Some(failures)) => {
                 self.retry(Problem::Unreachable(why), failures + 1, retry_after, now)
             }
+            (Err(RenewError::Unwell { why, retry_after }), Some(failures)) => {
+                self.of_no_use.note(now);
+                self.retry(Problem::Unwell(why), failures + 1, retry_after, now)
+            }
             (Err(RenewError::Store(why)), Some(failures)) => {
                 self.retry(Problem::Store(why), failures + 1, None, now)
             }
@@ -290,8 +272,10 @@ impl Session {
                 vec![self.begin(*failures, now)]
             }
             Renewal::Renewing { failures, give_up, .. } if give_up.is_over(now) => {
-                let problem = Problem::Unreachable("no answer in time".to_owned());
-                self.retry(problem, failures + 1, None, now)
+                let problem = Problem::Unwell("no answer in time".to_owned());
+                let failures = failures + 1;
+                self.of_no_use.note(now);
+                self.retry(problem, failures, None, now)
             }
             Renewal::Ending if self.lease.as_ref().is_none_or(|lease| lease.expires.is_over(now)) => self
                 .end(
@@ -309,6 +293,19 @@ impl Session {
         self.waiters = waiting;
         wants.extend(late.iter().map(|waiter: &Waiter| self.put_off(waiter, now)));
         wants
+    }
+
+    /// Whether the issuer does not like our request.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.renewal, Renewal::Retrying { problem: Problem::Refused(_), .. })
+    }
+
+    /// Settings have changed: what was refused is worth another try at once.
+    pub fn reconsider(&mut self, now: Now) -> Vec<Want> {
+        if let Renewal::Retrying { until, problem: Problem::Refused(_), .. } = &mut self.renewal {
+            *until = now.after(Duration::ZERO);
+        }
+        Vec::new()
     }
 
     /// Whether a renewal is due that nobody waits for, and that has no place in the line yet.
@@ -363,6 +360,7 @@ impl Session {
 
     fn keep(&mut self, lease: Arc<Lease>) {
         self.placed = false;
+        self.of_no_use.clear();
         self.renewal = match self.renewable {
             Renewable::ByRefreshToken | Renewable::ByCredentials => {
                 Renewal::Fresh { due: schedule::refresh_at(&lease, self.spread.draw()) }
@@ -409,9 +407,18 @@ impl Session {
         retry_after: Option<Duration>,
         now: Now,
     ) -> Vec<Want> {
-        let pause = schedule::pause(failures, !self.waiters.is_empty(), self.spread.draw());
-        let until = now.after(retry_after.map_or(pause, |asked| schedule::pause_as_asked(asked, pause)));
-        self.renewal = Renewal::Retrying { until, failures, firm: retry_after.is_some(), problem };
+        // Somebody who waits makes a difference to the way to an issuer, not to the issuer.
+        let unwell = matches!(problem, Problem::Unwell(_));
+        let mut pause = schedule::pause(failures, !self.waiters.is_empty() && !unwell, self.spread.draw());
+        if unwell {
+            pause = self.of_no_use.pause(pause, now);
+        }
+        let until = match retry_after {
+            // Not even a clock that is set forward makes it sooner.
+            Some(asked) => now.steadily_after(schedule::pause_as_asked(asked, pause)),
+            None => now.after(pause),
+        };
+        self.renewal = Renewal::Retrying { until, failures, firm: unwell || retry_after.is_some(), problem };
         let (early, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiters).into_iter().partition(|waiter| {
                 until.left(now) >= waiter.give_up.left(now) || self.can_be_put_off(waiter, now)
@@ -456,7 +463,9 @@ impl Session {
     fn not_now(&self, now: Now) -> Refusal {
         match &self.renewal {
             Renewal::Retrying { until, problem, .. } => match problem.clone() {
-                Problem::Unreachable(why) => Refusal::Unavailable { why, retry_after: until.left(now) },
+                Problem::Unreachable(why) | Problem::Unwell(why) => {
+                    Refusal::Unavailable { why, retry_after: until.left(now) }
+                }
                 Problem::Refused(said) => Refusal::Rejected(said),
                 Problem::Store(why) => Refusal::StoreFailed { why },
             },
@@ -476,15 +485,6 @@ impl Session {
             Refusal::ConsentRequired { why, said }
         } else {
             Refusal::LoginRequired { at: place(&self.about.host, &self.about.label), why, said }
-        }
-    }
-}
-
-impl std::fmt::Display for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Unreachable(why) | Self::Store(why) => f.write_str(why),
-            Self::Refused(said) => write!(f, "the issuer refused: {said}"),
         }
     }
 }

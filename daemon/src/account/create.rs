@@ -212,7 +212,7 @@ mod tests {
 
     fn apps(folder: Option<PathBuf>) -> Arc<Apps> {
         let store: Arc<dyn Store> = Arc::new(Memory::default());
-        Apps::new(store.clone(), Arc::new(Spender::here(store)), folder)
+        Apps::new(store.clone(), Arc::new(Spender::here(store, crate::issuer::Settings::default())), folder)
     }
 
     fn wish(keep: bool) -> AppCreate {

@@ -1,8 +1,10 @@
 //! The agent's own config file: TOML, every key known by name, no secret in it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Deserializer};
+
+use crate::issuer::{self, ProxyUrl};
 
 /// How old a token may be at most for those who ask for a new one, if the file does not say.
 const FORCE_REFRESH_WITHIN: Duration = Duration::from_secs(30);
@@ -20,6 +22,14 @@ pub(crate) struct Settings {
     /// After so long without being used, the session of a web app's user ends.
     #[serde(deserialize_with = "some_time")]
     pub(crate) web_session_idle: Duration,
+    /// The proxy that issuers are reached by, instead of the environment's.
+    #[serde(deserialize_with = "proxy")]
+    pub(crate) proxy: Option<ProxyUrl>,
+    /// What is reached without it, instead of the environment's.
+    pub(crate) no_proxy: Vec<String>,
+    /// A file with certificates that are trusted besides the system's.
+    #[serde(deserialize_with = "absolute")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// Hosts by names of the person's own.
     pub(crate) profile: BTreeMap<String, ProfileText>,
 }
@@ -29,7 +39,21 @@ impl Default for Settings {
         Self {
             force_refresh_within: FORCE_REFRESH_WITHIN,
             web_session_idle: WEB_SESSION_IDLE,
+            proxy: None,
+            no_proxy: Vec::new(),
+            ca_file: None,
             profile: BTreeMap::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// How issuers are reached, as far as it is said here.
+    pub(crate) fn reach(&self) -> issuer::Settings {
+        issuer::Settings {
+            proxy: self.proxy.clone(),
+            no_proxy: self.no_proxy.clone(),
+            ca: self.ca_file.iter().cloned().collect(),
         }
     }
 }
@@ -67,6 +91,20 @@ pub(crate) fn read(text: &str) -> Result<Settings, String> {
 fn some_time<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let time = duration(from)?;
     if time.is_zero() { Err(serde::de::Error::custom("it must be longer than no time")) } else { Ok(time) }
+}
+
+/// One that can be used; what is wrong with it is told without its password.
+fn proxy<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ProxyUrl>, D::Error> {
+    let text = String::deserialize(from)?;
+    issuer::check_proxy(&text).map_err(serde::de::Error::custom)?;
+    Ok(Some(ProxyUrl(text)))
+}
+
+/// The agent has no folder that a relative path could start from.
+fn absolute<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = PathBuf::deserialize(from)?;
+    let bad = || serde::de::Error::custom("the path must begin at the root");
+    if path.is_absolute() { Ok(Some(path)) } else { Err(bad()) }
 }
 
 /// `"30s"`, `"5m"`, or a bare number of seconds.
@@ -125,5 +163,17 @@ mod tests {
         assert!(error.contains("a time looks like") && !error.contains("CANARY"), "{error}");
         assert!(read("[profile.a\n").unwrap_err().starts_with("line 1: "));
         assert!(read("web_session_idle = 0").unwrap_err().contains("longer than no time"));
+        let error = read("proxy = \"ftp://me:CANARY@p\"").unwrap_err();
+        assert!(error.contains("http://") && !error.contains("CANARY"), "{error}");
+        assert!(read("ca_file = \"ca.pem\"").unwrap_err().contains("begin at the root"));
+    }
+
+    #[test]
+    fn how_issuers_are_reached_is_said_here() {
+        let settings =
+            read("proxy = \"http://me:CANARY@p:1\"\nno_proxy = [\"a\"]\nca_file = \"/ca.pem\"\n").unwrap();
+        let reach = settings.reach();
+        assert_eq!((reach.no_proxy, reach.ca), (vec!["a".to_owned()], vec![PathBuf::from("/ca.pem")]));
+        assert!(!format!("{settings:?}").contains("CANARY"));
     }
 }

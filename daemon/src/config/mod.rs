@@ -23,7 +23,7 @@ use sso_agent_proto::{
 };
 use zeroize::Zeroizing;
 
-use crate::clock;
+use crate::{clock, issuer};
 
 pub(crate) use self::{
     known::{Known, Meant},
@@ -79,6 +79,11 @@ impl Config {
     /// What is in force.
     pub(crate) fn known(&self) -> Arc<Known> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How issuers are reached; the environment is that of whoever started this agent.
+    pub(crate) fn reach(&self) -> issuer::Settings {
+        issuer::Settings::of(self.known().settings.reach(), |name| std::env::var_os(name))
     }
 
     /// Reads the files again. Blocks as files do.

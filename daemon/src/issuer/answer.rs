@@ -40,7 +40,7 @@ impl Life {
     fn of(said: &Value) -> Self {
         let number = match said {
             Value::Number(number) => number.as_f64(),
-            Value::String(text) => text.trim().parse().ok(),
+            Value::String(text) => text.trim().parse().ok().filter(|number: &f64| !number.is_nan()),
             Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
         };
         match number {
@@ -102,7 +102,7 @@ impl<'de> Visitor<'de> for Fields {
         f.write_str("a token response")
     }
 
-    /// Of a key that comes twice the last one counts, as in most parsers.
+    /// Of a key that comes twice the last one that is of use counts.
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Answer, M::Error> {
         let mut access_token = None;
         let mut answer = Answer {
@@ -115,8 +115,11 @@ impl<'de> Visitor<'de> for Fields {
         };
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
-                "access_token" => access_token = text(map.next_value()?),
-                "refresh_token" => answer.refresh_token = text(map.next_value()?).map(RefreshToken::new),
+                "access_token" => access_token = text(map.next_value()?).or(access_token),
+                "refresh_token" => {
+                    let token = text(map.next_value()?).map(RefreshToken::new);
+                    answer.refresh_token = token.or(answer.refresh_token);
+                }
                 "id_token" => answer.id_token = text(map.next_value()?).map(AccessToken::new),
                 "token_type" => answer.token_type = token_type(text(map.next_value()?)),
                 "expires_in" => answer.life = Life::of(&map.next_value()?),
@@ -147,7 +150,7 @@ fn text(value: Value) -> Option<String> {
 /// Its absence is a fault that many issuers have; it has never meant anything but Bearer.
 fn token_type(said: Option<String>) -> BasicTokenType {
     match said {
-        Some(other) if !other.eq_ignore_ascii_case("bearer") => BasicTokenType::Extension(other),
+        Some(other) if !other.trim().eq_ignore_ascii_case("bearer") => BasicTokenType::Extension(other),
         Some(_) | None => BasicTokenType::Bearer,
     }
 }
@@ -183,7 +186,7 @@ mod tests {
         for said in ["3600", "\"3600\"", "3600.9", "\" 3600 \""] {
             assert_eq!(life(said), lasts(3600), "{said}");
         }
-        for said in ["null", "\"soon\"", "\"\"", "[]", "true"] {
+        for said in ["null", "\"soon\"", "\"\"", "[]", "true", "\"NaN\""] {
             assert_eq!(life(said), Life::Unsaid, "{said}");
         }
         for said in ["0", "-1", "\"-1\"", "0.5"] {

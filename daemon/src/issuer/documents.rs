@@ -23,8 +23,8 @@ pub(super) fn document(reply: &Reply) -> Option<Document> {
 /// The JSON object in an answer, if it is one. Its content type may be anything: some file servers say octet-stream.
 fn object<T: DeserializeOwned>(reply: &Reply) -> Option<T> {
     let whole = reply.status == ::http::StatusCode::OK && reply.cut.is_none();
-    let object = reply.body.trim_ascii_start().starts_with(b"{");
-    if whole && object { serde_json::from_slice(&reply.body).ok() } else { None }
+    let object = reply.text().trim_ascii_start().starts_with(b"{");
+    if whole && object { serde_json::from_slice(reply.text()).ok() } else { None }
 }
 
 /// One odd field must not hide the address of the sign-in, so each is read by itself.

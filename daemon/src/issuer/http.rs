@@ -4,39 +4,57 @@
 //! is treated differently from one that was not. So every request has a connection of its own, nothing
 //! is sent again behind our back, and no redirect is followed, which would take the body elsewhere.
 
-use std::{error::Error, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Uri, header};
 use http_body_util::{BodyExt as _, Full};
-use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
-use rustls::{ClientConfig, client::Resumption, crypto::aws_lc_rs};
-use rustls_platform_verifier::BuilderVerifierExt as _;
-use sso_agent_core::{callback::clean, host::is_loopback};
+use rustls::ClientConfig;
+use sso_agent_core::{host::is_loopback, time::Deadline};
 use tokio::{
-    net::TcpStream,
     sync::OnceCell,
     time::{Sleep, sleep},
 };
 use tokio_util::task::AbortOnDropHandle;
-use tower_service::Service as _;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{discovered::Discoveries, reply::Reply};
+use super::{
+    dial::{self, BoxError, Stream, causes},
+    discovered::Discoveries,
+    lookup::Lookup,
+    reply::Reply,
+    settings::Settings,
+    trust::trust,
+};
+use crate::clock;
 
 const USER_AGENT: &str = concat!("sso-agent/", env!("CARGO_PKG_VERSION"));
 
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
-type BoxError = Box<dyn Error + Send + Sync>;
+/// For how long endpoints do not want to be asked.
+pub(crate) type Waits = Vec<(String, Duration)>;
 
 /// Talks to issuers over TLS, and to this machine without.
 #[derive(Debug, Default)]
 pub(crate) struct Http {
+    way: RwLock<Arc<Way>>,
+    lookup: Lookup,
+    /// Token endpoints that named a time before which they do not want to be asked again.
+    waits: Mutex<HashMap<String, Deadline>>,
+    discoveries: Discoveries,
+}
+
+/// How issuers are reached now.
+#[derive(Debug, Default)]
+struct Way {
+    settings: Settings,
     /// The system's roots, some hundred of them: read when first needed, since many an agent only hands out.
     trust: OnceCell<Arc<ClientConfig>>,
-    discoveries: Discoveries,
 }
 
 /// How long an answer that may be there already gets to be read.
@@ -63,15 +81,71 @@ pub(crate) struct SendError {
 }
 
 impl Http {
-    /// A client that trusts what the system trusts.
+    /// A client that reaches issuers in this way.
+    pub(crate) fn by(settings: Settings) -> Self {
+        let http = Self::default();
+        http.adopt(settings);
+        http
+    }
+
+    /// From the next request on, reaches them in this way; whether it is another one.
+    pub(crate) fn adopt(&self, settings: Settings) -> bool {
+        let mut way = self.way.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = way.settings != settings;
+        if changed {
+            *way = Arc::new(Way { settings, trust: OnceCell::new() });
+        }
+        changed
+    }
+
+    /// How issuers are reached.
+    pub(crate) fn settings(&self) -> Settings {
+        self.way().settings.clone()
+    }
+
+    fn way(&self) -> Arc<Way> {
+        self.way.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A client that asks directly, and trusts what the system trusts.
+    #[cfg(test)]
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// A client that trusts what `config` says.
+    /// A client that trusts what `config` says, and goes as `settings` say.
     #[cfg(test)]
-    pub(crate) fn trusting(config: ClientConfig) -> Self {
-        Self { trust: OnceCell::new_with(Some(Arc::new(config))), ..Self::default() }
+    pub(crate) fn trusting(config: ClientConfig, settings: Settings) -> Self {
+        let trust = OnceCell::new_with(Some(Arc::new(config)));
+        let way = RwLock::new(Arc::new(Way { settings, trust }));
+        Self { way, ..Self::default() }
+    }
+
+    /// How long `endpoint` still wants not to be asked.
+    pub(super) fn wait(&self, endpoint: &str) -> Option<Duration> {
+        let now = clock::now();
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        waits.retain(|_, until| !until.is_over(now));
+        waits.get(endpoint).map(|until| until.left(now))
+    }
+
+    /// `endpoint` wants not to be asked for so long.
+    pub(super) fn wait_for(&self, endpoint: &str, wait: Duration) {
+        let until = clock::now().steadily_after(wait);
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner).insert(endpoint.to_owned(), until);
+    }
+
+    /// Who does not want to be asked before when.
+    pub(crate) fn waits(&self) -> Waits {
+        let now = clock::now();
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        waits.retain(|_, until| !until.is_over(now));
+        waits.iter().map(|(endpoint, until)| (endpoint.clone(), until.left(now))).collect()
+    }
+
+    /// Heeds what another process of ours was told.
+    pub(crate) fn heed(&self, waits: &Waits) {
+        waits.iter().for_each(|(endpoint, left)| self.wait_for(endpoint, *left));
     }
 
     /// What it found out about hosts.
@@ -101,7 +175,7 @@ impl Http {
         };
         let mut deadline = std::pin::pin!(sleep(within));
         let stream = tokio::select! {
-            stream = self.connect(uri, within) => stream.map_err(|error| not_sent(origin.clone(), causes(&*error))),
+            stream = self.connect(uri, within) => stream.map_err(|error: BoxError| not_sent(origin.clone(), causes(&*error))),
             () = &mut deadline => Err(not_sent(origin.clone(), late())),
         }?;
         let maybe = |cause| SendError { sent: Sent::Maybe, origin, cause };
@@ -109,29 +183,25 @@ impl Http {
     }
 
     async fn connect(&self, uri: Uri, within: Duration) -> Result<Stream, BoxError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        // A first address that does not answer must leave time for the second.
-        tcp.set_connect_timeout(Some(within / 2));
         if uri.scheme_str() == Some("http") {
-            return Ok(MaybeHttpsStream::Http(tcp.call(uri).await?));
+            return dial::plain(&self.lookup, uri, within).await;
         }
-        let config = self.trust.get_or_try_init(system_trust).await?;
-        HttpsConnector::from((tcp, Arc::clone(config))).call(uri).await
+        let way = self.way();
+        let trusted = way.trust.get_or_try_init(|| trust(way.settings.ca.clone())).await?;
+        let stream = dial::secure(&self.lookup, &way.settings, trusted, uri, within).await;
+        if stream.as_ref().is_err_and(|error| dial::is_unknown_certificate(&**error)) {
+            self.look_again(&way);
+        }
+        stream
     }
-}
 
-/// Reading the roots takes tens of milliseconds, in which a token must still be handed out.
-async fn system_trust() -> Result<Arc<ClientConfig>, BoxError> {
-    let read = || {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let mut config = builder.with_platform_verifier()?.with_no_client_auth();
-        config.resumption = Resumption::disabled();
-        Ok::<_, rustls::Error>(Arc::new(config))
-    };
-    Ok(tokio::task::spawn_blocking(read).await??)
+    /// Roots come and go while an agent runs: who was not known may be known by the next time.
+    fn look_again(&self, used: &Arc<Way>) {
+        let mut way = self.way.write().unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(&way, used) && !cfg!(test) {
+            *way = Arc::new(Way { settings: used.settings.clone(), trust: OnceCell::new() });
+        }
+    }
 }
 
 /// Puts a request into the form that goes over one connection, if its address is one to send secrets to.
@@ -148,6 +218,7 @@ fn prepare(request: Request<Vec<u8>>) -> Result<Request<Full<Bytes>>, &'static s
     parts.headers.insert(header::HOST, host);
     parts.headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    parts.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     parts.uri = parts.uri.path_and_query().map_or(Uri::default(), |path| Uri::from(path.clone()));
     Ok(Request::from_parts(parts, Full::new(Bytes::from_owner(Zeroizing::new(body)))))
 }
@@ -188,7 +259,7 @@ async fn talk(
             None => break,
         }
     }
-    Ok(reply)
+    Ok(reply.finished())
 }
 
 fn not_sent(origin: String, cause: impl Into<String>) -> SendError {
@@ -199,20 +270,11 @@ pub(super) fn origin_of(url: &str) -> String {
     Url::parse(url).map_or_else(|_| "the issuer".to_owned(), |url| url.origin().ascii_serialization())
 }
 
-/// The whole story of an error: what hyper says by itself is no more than `client error`.
-fn causes(error: &(dyn Error + 'static)) -> String {
-    let story = std::iter::successors(Some(error), |&error| error.source());
-    clean(&story.map(ToString::to_string).collect::<Vec<_>>().join(": "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::issuer::testing::{Fake, reply};
     use http::StatusCode;
-    use rustls::RootCertStore;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpListener;
 
     const SOON: Duration = Duration::from_millis(300);
@@ -279,7 +341,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endless_answer_is_cut() {
+    async fn f03_an_answer_that_drips_has_no_more_time_than_one_that_does_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let write = tokio::io::AsyncWriteExt::write_all;
+            write(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n").await.unwrap();
+            while write(&mut stream, b"x").await.is_ok() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let answer = Http::new().send(post(&url), SOON).await.unwrap();
+        let length = answer.body.len();
+        assert!(answer.cut.is_some() && (1..200).contains(&length), "{length}");
+    }
+
+    #[tokio::test]
+    async fn f07_a_gzip_bomb_is_not_unpacked_and_none_is_asked_for() {
+        let fake = Fake::new(|_| reply(200, "Content-Encoding: gzip\r\n", &"\u{1f}".repeat(3 << 20))).await;
+        let answer = Http::new().send(post(&fake.url("/")), LONG).await.unwrap();
+        assert!(answer.cut.is_some() && answer.body.len() <= 1 << 20);
+        assert!(fake.heard()[0].contains("accept-encoding: identity\r\n"));
+    }
+
+    #[tokio::test]
+    async fn f07_an_endless_answer_is_cut() {
         let fake = Fake::new(|_| reply(200, "", &"x".repeat(3 << 20))).await;
         let answer = Http::new().send(post(&fake.url("/")), LONG).await.unwrap();
         assert!(answer.cut.is_some());
@@ -287,92 +374,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_redirect_is_not_followed() {
-        let elsewhere = Fake::new(|_| reply(200, "", "")).await;
-        let location = format!("Location: {}\r\n", elsewhere.url("/"));
-        let fake = Fake::new(move |_| reply(307, &location, "")).await;
-        let answer = Http::new().send(post(&fake.url("/")), LONG).await.unwrap();
-        assert_eq!(answer.status, StatusCode::TEMPORARY_REDIRECT);
-        assert!(elsewhere.heard().is_empty());
-    }
-
-    #[tokio::test]
-    async fn plain_http_on_a_tls_port_is_not_sent_to() {
-        let fake = Fake::new(|_| reply(200, "", "")).await;
-        let http = Http::trusting(trust_in(&self_signed().0));
-        let error = http.send(post(&fake.url("/").replace("http:", "https:")), LONG).await.unwrap_err();
-        assert_eq!(error.sent, Sent::No);
-        assert!(!fake.heard().concat().contains("canary"));
-    }
-
-    #[tokio::test]
-    async fn only_a_trusted_server_hears_the_request() {
-        let (certificate, key) = self_signed();
-        let (stranger, _) = self_signed();
-        let (url, heard) = tls_server(certificate.clone(), key).await;
-
-        let error = Http::trusting(trust_in(&stranger)).send(post(&url), LONG).await.unwrap_err();
-        assert_eq!(error.sent, Sent::No);
-        assert!(error.cause.contains("certificate"), "{error}");
-
-        let error = Http::new().send(post(&url), LONG).await.unwrap_err();
-        assert_eq!(error.sent, Sent::No, "the system does not know it either: {error}");
-
-        let wrong_name = url.replace("localhost", "127.0.0.1");
-        let error = Http::trusting(trust_in(&certificate)).send(post(&wrong_name), LONG).await.unwrap_err();
-        assert_eq!(error.sent, Sent::No);
-        assert_eq!(*heard.lock().unwrap(), "", "nothing may leave before the server is known");
-
-        let answer = Http::trusting(trust_in(&certificate)).send(post(&url), LONG).await.unwrap();
-        assert_eq!(answer.status, StatusCode::NO_CONTENT);
-        assert!(heard.lock().unwrap().ends_with("canary"));
-    }
-
-    fn self_signed() -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        (made.cert.der().clone(), PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into()))
-    }
-
-    fn trust_in(certificate: &CertificateDer<'static>) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate.clone()).unwrap();
-        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth()
-    }
-
-    async fn tls_server(
-        certificate: CertificateDer<'static>,
-        key: PrivateKeyDer<'static>,
-    ) -> (String, Arc<std::sync::Mutex<String>>) {
-        let config = rustls::ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
-        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://localhost:{}/t", listener.local_addr().unwrap().port());
-        let heard = Arc::new(std::sync::Mutex::new(String::new()));
-        let ear = Arc::clone(&heard);
-        tokio::spawn(async move {
-            while let Ok((tcp, _)) = listener.accept().await {
-                let Ok(mut stream) = acceptor.accept(tcp).await else { continue };
-                let mut buffer = [0; 4096];
-                while let Ok(n @ 1..) = stream.read(&mut buffer).await {
-                    ear.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..n]));
-                    if ear.lock().unwrap().ends_with("canary") {
-                        tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 204 No Content\r\n\r\n")
-                            .await
-                            .unwrap();
-                        break;
-                    }
-                }
-            }
-        });
-        (url, heard)
+    async fn f12_a_redirect_is_not_followed() {
+        for status in [301, 302, 303, 307, 308] {
+            let elsewhere = Fake::new(|_| reply(200, "", "")).await;
+            let location = format!("Location: {}\r\n", elsewhere.url("/"));
+            let fake = Fake::new(move |_| reply(status, &location, "")).await;
+            let answer = Http::new().send(post(&fake.url("/")), LONG).await.unwrap();
+            assert_eq!(answer.status, status);
+            assert!(elsewhere.heard().is_empty());
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod authorize;
+mod dial;
 mod discover;
 mod discovered;
 mod documents;
@@ -12,14 +13,18 @@ mod entra;
 mod github;
 mod grants;
 mod http;
+mod lookup;
 mod manner;
 pub(crate) mod providers;
+mod proxy;
 mod recorder;
 mod reply;
 mod revoke;
+mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
 mod token;
+mod trust;
 mod user;
 mod verdict;
 
@@ -28,10 +33,12 @@ pub(crate) use self::{
     discover::{By, DiscoverError, Sought, Via, find},
     github::{AssertionError, github_oidc},
     grants::{azure_client_secret, client_credentials, token_exchange},
-    http::{Http, SendError, Sent},
+    http::{Http, SendError, Sent, Waits},
     manner::{Manner, Wishes},
+    proxy::check as check_proxy,
     reply::Reply,
     revoke::revoke,
+    settings::{ProxyUrl, Settings},
     token::{Client, exchange_code, refresh},
     user::{asked, told},
     verdict::{Grant, Outcome, Unreachable},

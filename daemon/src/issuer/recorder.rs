@@ -18,8 +18,9 @@ use super::{
     verdict::{Asked, Outcome, Unreachable, judge},
 };
 
-/// For one exchange, shorter than anybody waits for it: two of them with one refresh token must not overlap.
-const WITHIN: Duration = Duration::from_secs(20);
+/// For one exchange, all of it. Shorter than a renewal waits for it: two of them with one refresh token must
+/// not overlap.
+const WITHIN: Duration = Duration::from_secs(30);
 
 /// Sends one request and remembers the answer.
 pub(super) struct Recorder<'h> {
@@ -84,8 +85,7 @@ pub(super) async fn post(http: &Http, endpoint: &str, asked: Asked, fields: &[(&
 /// Reads what `oauth2` would: a 200 that says that it is JSON, or nothing about that.
 fn read(response: &HttpResponse) -> Option<Answer> {
     let kind = response.headers().get(header::CONTENT_TYPE);
-    let json = |kind: &HeaderValue| kind.to_str().is_ok_and(|kind| kind.starts_with("application/json"));
-    let readable = response.status() == StatusCode::OK && kind.is_none_or(json);
+    let readable = response.status() == StatusCode::OK && kind.is_none_or(|kind| kind == JSON);
     if readable { serde_json::from_slice(response.body()).ok() } else { None }
 }
 
@@ -118,12 +118,24 @@ pub(super) fn without(outcome: Outcome, sent: &[Option<&SecretString>]) -> Outco
     }
 }
 
+/// What `oauth2` hears of an answer: it knows one name of JSON only.
 fn response(reply: &Reply) -> Result<HttpResponse, NoAnswer> {
     let mut builder = http::Response::builder().status(reply.status);
     if let Some(kind) = &reply.content_type {
-        builder = builder.header(header::CONTENT_TYPE, kind);
+        builder = builder.header(header::CONTENT_TYPE, if reply.is_json() { JSON } else { kind });
     }
-    builder.body(reply.body.to_vec()).map_err(|_| NoAnswer)
+    builder.body(reply.text().to_vec()).map_err(|_| NoAnswer)
+}
+
+const JSON: &str = "application/json";
+
+#[cfg(test)]
+impl super::verdict::Outcome {
+    /// What a request for which `reply` comes back ends with; all but the network.
+    pub(super) fn of(asked: Asked, reply: Reply) -> Self {
+        let answer = response(&reply).ok().and_then(|response| read(&response));
+        judge(asked, Ok(reply), answer)
+    }
 }
 
 impl<'c> AsyncHttpClient<'c> for Recorder<'_> {

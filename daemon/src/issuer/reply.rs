@@ -6,6 +6,8 @@ use http::{HeaderMap, StatusCode, header, response::Parts};
 use jiff::{Timestamp, fmt::rfc2822};
 use zeroize::Zeroizing;
 
+use crate::clock;
+
 /// As much of an answer as is read.
 const LIMIT: usize = 1 << 20;
 
@@ -21,8 +23,10 @@ pub(crate) struct Reply {
     /// Where it sends us; it is nobody's wish that we follow unseen.
     pub(crate) location: Option<String>,
     pub(crate) body: Zeroizing<Vec<u8>>,
-    /// Why the body is not all there, if it is not.
+    /// Why the body is not all there, or not what it says, if so.
     pub(crate) cut: Option<String>,
+    /// Whether it comes in an encoding, none of which was asked for. It is not unpacked: a little can be a lot.
+    pub(super) encoded: bool,
 }
 
 impl Reply {
@@ -35,7 +39,21 @@ impl Reply {
             location: text(&head.headers, header::LOCATION).map(str::to_owned),
             body: Zeroizing::default(),
             cut: None,
+            encoded: is_encoded(&head.headers),
         }
+    }
+
+    /// The answer is over.
+    pub(crate) fn finished(mut self) -> Self {
+        if self.encoded {
+            self.cut.get_or_insert_with(|| "it is compressed, which was not asked for".to_owned());
+        }
+        self
+    }
+
+    /// The body without the mark that some put before it (RFC 8259, 8.1 lets us).
+    pub(crate) fn text(&self) -> &[u8] {
+        self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body)
     }
 
     /// Takes in a piece of the body.
@@ -78,16 +96,26 @@ impl std::fmt::Debug for Reply {
     }
 }
 
-/// In seconds, or as a date; that counts from the server's own date, so that our clock does not matter.
+/// In seconds, or as a date; that counts from the server's own date, if it says one, so that our clock does
+/// not matter.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = text(headers, header::RETRY_AFTER)?.trim();
     let wait = if value.bytes().all(|b| b.is_ascii_digit()) {
         Duration::from_secs(value.parse().ok().or((!value.is_empty()).then_some(u64::MAX))?)
     } else {
-        let wait = date(value)?.duration_since(date(text(headers, header::DATE)?)?);
+        let now = text(headers, header::DATE).and_then(date);
+        let now = now.unwrap_or_else(|| clock::timestamp(clock::now().wall));
+        let wait = date(value)?.duration_since(now);
         Duration::try_from(wait).unwrap_or_default()
     };
     Some(wait.min(LONGEST_WAIT))
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|value| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
 fn date(value: &str) -> Option<Timestamp> {
@@ -109,6 +137,7 @@ impl Reply {
             location: None,
             body: Zeroizing::new(body.to_vec()),
             cut: None,
+            encoded: false,
         }
     }
 }
@@ -138,12 +167,13 @@ mod tests {
     fn an_issuer_cannot_put_us_off_for_more_than_an_hour() {
         assert_eq!(wait("99999999", None), Some(3600));
         assert_eq!(wait("99999999999999999999999", None), Some(3600));
+        assert_eq!(wait("Mon, 23 Nov 2099 12:00:00 GMT", None), Some(3600), "by our own clock");
         assert_eq!(wait("Mon, 23 Nov 2099 12:00:00 GMT", Some("Mon, 23 Nov 2026 12:00:00 GMT")), Some(3600));
     }
 
     #[test]
     fn what_cannot_be_read_is_no_wait() {
-        for value in ["", "soon", "-1", "1.5", "Mon, 23 Nov 2026 12:01:30 GMT"] {
+        for value in ["", "soon", "-1", "1.5", "Mon, 32 Nov 2026 12:01:30 GMT"] {
             assert_eq!(wait(value, None), None, "{value:?}");
         }
     }

@@ -3,7 +3,7 @@
 //! Entra wants to hear where the page is that asks (`Origin`), from some clients, and not from others;
 //! which one a client is shows in its error only. So what fails for that is sent once more, the other way.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use oauth2::{
     AuthType, AuthorizationCode, ClientId, ClientSecret, EndpointNotSet, EndpointSet, PkceCodeVerifier,
@@ -15,9 +15,9 @@ use sso_agent_core::discovery::Metadata;
 
 use super::{
     answer::Answer,
-    http::{Http, origin_of},
+    http::{Http, Sent, origin_of},
     recorder::{Recorder, no_address, without},
-    verdict::{Asked, Outcome},
+    verdict::{Asked, Outcome, Unreachable},
 };
 
 /// Who asks.
@@ -86,6 +86,10 @@ pub(crate) async fn refresh(
     let Some(oauth) = oauth(metadata, client, client.way(metadata)) else {
         return no_address();
     };
+    let endpoint = &metadata.token_endpoint;
+    if let Some(wait) = http.wait(endpoint) {
+        return not_yet(wait);
+    }
     let token = RefreshToken::new(refresh_token.expose_secret().to_owned());
     let send = async |origin: Option<&str>| {
         let recorder = Recorder::from_origin(http, origin);
@@ -99,7 +103,16 @@ pub(crate) async fn refresh(
     if is_about_origin(&outcome) && page.is_some() {
         outcome = send(if first.is_some() { None } else { page.as_deref() }).await;
     }
+    if let Outcome::Unreachable(Unreachable { retry_after: Some(wait), .. }) = &outcome {
+        http.wait_for(endpoint, *wait);
+    }
     without(outcome, &[Some(refresh_token), client.secret.as_ref()])
+}
+
+/// The issuer named a time (`Retry-After`), and it has not come: whoever asks, nothing is sent.
+fn not_yet(wait: Duration) -> Outcome {
+    let why = format!("the issuer wants not to be asked for {} s more", wait.as_secs() + 1);
+    Outcome::Unreachable(Unreachable { retry_after: Some(wait), why, sent: Sent::No, salvaged: None })
 }
 
 /// Whether Entra misses an `Origin` (9002327: the client is a page), or minds it (9002326: it is none).

@@ -227,6 +227,7 @@ impl Service {
             methods: method::names().map(str::to_owned).collect(),
             key: self.about.key,
             unreadable: self.about.unreadable.clone(),
+            proxy: self.config.reach().proxy.map(|proxy| proxy.shown()),
         })
     }
 

@@ -26,6 +26,7 @@ use super::{
     serve::Hello,
     wire::{Answered, Asked},
 };
+use crate::issuer::Http;
 
 /// What the program is called with to spend.
 pub(crate) const PROGRAM_ARGUMENT: &str = "spend";
@@ -38,8 +39,6 @@ const ENVIRONMENT: &[&str] = &[
     "SSO_AGENT_LOG",
     "SSO_AGENT_LOG_FORMAT",
     "JOURNAL_STREAM",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
     "HOME",
     "PATH",
     "LANG",
@@ -52,7 +51,7 @@ const ENVIRONMENT: &[&str] = &[
 ];
 
 /// Makes what such a process needs to begin; in words why it cannot. May ask a keyring.
-pub(crate) type Handover = Arc<dyn Fn() -> Result<Hello, String> + Send + Sync>;
+pub(crate) type Handover = Arc<dyn Fn(&Http) -> Result<Hello, String> + Send + Sync>;
 
 type Tell = Box<dyn FnOnce(Told) + Send>;
 
@@ -64,6 +63,8 @@ pub(crate) struct Apart(Arc<Shared>);
 
 struct Shared {
     program: PathBuf,
+    /// What knows how issuers are reached, and which of them do not want to be.
+    http: Arc<Http>,
     handover: Handover,
     line: Mutex<State>,
 }
@@ -93,8 +94,8 @@ struct Answers {
 }
 
 impl Apart {
-    pub(super) fn new(program: PathBuf, handover: Handover) -> Self {
-        Self(Arc::new(Shared { program, handover, line: Mutex::default() }))
+    pub(super) fn new(program: PathBuf, http: Arc<Http>, handover: Handover) -> Self {
+        Self(Arc::new(Shared { program, http, handover, line: Mutex::default() }))
     }
 
     /// Has a job done; `tell` hears what came of it, in the order in which the other process says so.
@@ -179,8 +180,8 @@ impl Shared {
         &self,
         jobs: UnboundedReceiver<Zeroizing<Vec<u8>>>,
     ) -> Result<(Child, UnboundedReceiver<Answered>), String> {
-        let handover = self.handover.clone();
-        let hello = spawn_blocking(move || handover()).await.map_err(|error| error.to_string())??;
+        let (handover, http) = (self.handover.clone(), self.http.clone());
+        let hello = spawn_blocking(move || handover(&http)).await.map_err(|error| error.to_string())??;
         let hello_frame = frame::pack(&hello).map_err(|error| error.to_string())?;
         let mut command = Command::new(&self.program);
         #[cfg(unix)]
@@ -203,7 +204,8 @@ impl Shared {
     async fn listen(&self, number: u64, waiting: &Waiting, mut answers: UnboundedReceiver<Answered>) {
         loop {
             match tokio::time::timeout(IDLE, answers.recv()).await {
-                Ok(Some(Answered { number, told })) => {
+                Ok(Some(Answered { number, told, waits })) => {
+                    self.http.heed(&waits);
                     let open = waiting.lock().open.remove(&number);
                     if let Some((_, tell)) = open {
                         tell(told.into());

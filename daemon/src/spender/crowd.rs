@@ -17,7 +17,7 @@ use url::Url;
 
 const AT_ONCE: usize = 16;
 
-/// Together with an exchange (20 s and a little) less than
+/// Together with an exchange (30 s and a little) less than
 /// [`RENEWAL_GIVE_UP`](sso_agent_core::schedule::RENEWAL_GIVE_UP).
 const PATIENCE: Duration = Duration::from_secs(8);
 

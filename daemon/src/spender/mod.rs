@@ -40,7 +40,7 @@ pub(crate) use self::{
     turns::Turns,
 };
 use crate::{
-    issuer::Http,
+    issuer::{Http, Settings},
     store::{Record, Store},
 };
 
@@ -65,15 +65,16 @@ enum Way {
 
 impl Spender {
     /// A spender in this process, for a store that is kept nowhere.
-    pub(crate) fn here(store: Arc<dyn Store>) -> Self {
-        let http = Arc::new(Http::new());
+    pub(crate) fn here(store: Arc<dyn Store>, reach: Settings) -> Self {
+        let http = Arc::new(Http::by(reach));
         let purse = Purse::new(store, http.clone(), Ledger::in_memory());
         Self::by(Way::Here(Arc::new(purse)), http)
     }
 
     /// A spender in a process of its own, which is this `program` again, for the store that `handover` opens.
-    pub(crate) fn apart(program: PathBuf, handover: Handover) -> Self {
-        Self::by(Way::Apart(Apart::new(program, handover)), Arc::new(Http::new()))
+    pub(crate) fn apart(program: PathBuf, reach: Settings, handover: Handover) -> Self {
+        let http = Arc::new(Http::by(reach));
+        Self::by(Way::Apart(Apart::new(program, http.clone(), handover)), http)
     }
 
     fn by(way: Way, http: Arc<Http>) -> Self {
@@ -173,6 +174,13 @@ impl Spender {
         .await;
     }
 
+    /// From now on issuers are reached in this way.
+    pub(crate) fn reach(&self, settings: Settings) {
+        if self.http.adopt(settings) {
+            self.begin_anew();
+        }
+    }
+
     /// Nothing more is spent; what is being spent comes to its end.
     pub(crate) fn stop(&self) {
         match &self.way {
@@ -190,8 +198,8 @@ impl Spender {
         }
     }
 
-    /// The store's keys are others now: who spends next gets those.
-    pub(crate) fn keys_changed(&self) {
+    /// Keys or settings are others now: who spends next gets those.
+    pub(crate) fn begin_anew(&self) {
         match &self.way {
             Way::Here(_) => {}
             Way::Apart(apart) => apart.retire(),

@@ -24,7 +24,7 @@ use crate::clock;
 /// So many sets of scopes are kept for one session.
 const MOST: usize = 64;
 
-/// How long a no counts, and how long an issuer may have us wait.
+/// How long a no counts.
 const NO_COUNTS: Duration = Duration::from_secs(60);
 
 /// See the module.
@@ -102,7 +102,7 @@ impl Narrow {
 
 fn pause(refusal: &Refusal) -> Duration {
     match refusal {
-        Refusal::Unavailable { retry_after, .. } => (*retry_after).min(NO_COUNTS),
+        Refusal::Unavailable { retry_after, .. } => *retry_after,
         Refusal::StoreFailed { .. } | Refusal::Timeout => TRY_AGAIN,
         Refusal::LoginRequired { .. }
         | Refusal::ConsentRequired { .. }

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     clock,
-    issuer::{self, Http, Outcome, Unreachable},
+    issuer::{self, Http, Outcome, Sent, Unreachable},
     store::{Kept, Record, Renewal, Slot, Store, StoreError},
 };
 use pay::Paid;
@@ -202,7 +202,10 @@ impl Purse {
                         .await
                         .map_err(|error| RenewError::Store(error.to_string()))?;
                 }
-                Err(RenewError::Unreachable { why, retry_after })
+                Err(match sent {
+                    Sent::No => RenewError::Unreachable { why, retry_after },
+                    Sent::Maybe | Sent::Answered => RenewError::Unwell { why, retry_after },
+                })
             }
         }
     }
@@ -451,7 +454,9 @@ fn refused(id: &SessionId, error: RenewError) -> Refusal {
     match error {
         RenewError::Gone(why) => not_granted(id, why, None),
         RenewError::Store(why) => Refusal::StoreFailed { why },
-        RenewError::Unreachable { why, retry_after } => unavailable(why, retry_after),
+        RenewError::Unreachable { why, retry_after } | RenewError::Unwell { why, retry_after } => {
+            unavailable(why, retry_after)
+        }
         RenewError::Rejected(said) | RenewError::Refused(said) => Refusal::Rejected(said),
     }
 }

@@ -18,11 +18,11 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Ledger, Purse, frame,
+    Ledger, Purse, Told, frame,
     wire::{Answered, Asked},
 };
 use crate::{
-    issuer::Http,
+    issuer::{Http, Settings, Waits},
     store::{GivenKeys, SPARE, SealedFiles, StoreError},
 };
 
@@ -40,6 +40,10 @@ pub(crate) struct Hello {
     pub(crate) beside: Option<PathBuf>,
     #[serde(with = "given_keys")]
     pub(crate) keys: GivenKeys,
+    /// How issuers are reached.
+    pub(crate) reach: Settings,
+    /// Who of them does not want to be asked before when.
+    pub(crate) waits: Waits,
 }
 
 mod given_keys {
@@ -74,19 +78,21 @@ pub(crate) async fn serve(
     to: impl AsyncWrite + Unpin + Send + 'static,
 ) -> Result<(), StoreError> {
     let hello: Option<Hello> = frame::read(&mut from).await.unwrap_or_default();
-    let Some(Hello { state, beside, keys }) = hello else { return Ok(()) };
+    let Some(Hello { state, beside, keys, reach, waits }) = hello else { return Ok(()) };
     let ledger = Ledger::at(&state, beside.as_deref())?;
     let store = SealedFiles::with_keys(&state, beside.map(|beside| beside.join(SPARE)).as_deref(), keys)?;
-    let purse = Arc::new(Purse::new(Arc::new(store), Arc::new(Http::new()), ledger));
+    let http = Arc::new(Http::by(reach));
+    http.heed(&waits);
+    let purse = Arc::new(Purse::new(Arc::new(store), http.clone(), ledger));
     let (answers, to_tell) = mpsc::unbounded_channel();
     let telling = tokio::spawn(tell(to, to_tell));
     let jobs = TaskTracker::new();
     while let Ok(Some(Asked { number, job })) = frame::read(&mut from).await {
-        let (purse, answers) = (purse.clone(), answers.clone());
+        let (purse, answers, http) = (purse.clone(), answers.clone(), http.clone());
         jobs.spawn(async move {
             // An agent that is gone needs no answer.
             let tell =
-                |told| drop(answers.send(Answered { number, told: super::wire::ToldJson::from(told) }));
+                |told: Told| drop(answers.send(Answered { number, told: told.into(), waits: http.waits() }));
             purse.work(job, tell).await;
         });
     }

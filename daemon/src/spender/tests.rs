@@ -180,7 +180,7 @@ async fn a_refresh_token_in_an_answer_that_cannot_be_used_is_banked_all_the_same
     let odd = r#"{"access_token":"at","token_type":"Bearer","expires_in":-5,"refresh_token":"rt-1"}"#;
     let issuer = Fake::new(move |_| json(200, odd)).await;
     let (spender, store) = spender(&issuer);
-    assert!(matches!(renew(&spender, &store).await, Err(RenewError::Unreachable { .. })));
+    assert!(matches!(renew(&spender, &store).await, Err(RenewError::Unwell { .. })));
     assert_eq!(store.refresh_token(), "rt-1");
 }
 
@@ -194,7 +194,7 @@ async fn a_rejected_refresh_token_is_parked_and_a_captive_portal_rejects_nothing
 
     let portal = Fake::new(|_| reply(200, "Content-Type: text/html\r\n", "<html>Please pay</html>")).await;
     let (spender, store) = spender(&portal);
-    assert!(matches!(renew(&spender, &store).await, Err(RenewError::Unreachable { .. })));
+    assert!(matches!(renew(&spender, &store).await, Err(RenewError::Unwell { .. })));
     assert_eq!(store.record().login_required, None);
 }
 

@@ -13,7 +13,10 @@ use sso_agent_core::{
 use sso_agent_proto::secret;
 
 use super::{By, Job, Signed, Told};
-use crate::store::{Record, record_json};
+use crate::{
+    issuer::Waits,
+    store::{Record, record_json},
+};
 
 /// A job, with the number by which its answer is known.
 #[derive(Serialize, Deserialize)]
@@ -28,6 +31,8 @@ pub(super) struct Asked {
 pub(super) struct Answered {
     pub(super) number: u64,
     pub(super) told: ToldJson,
+    /// Who does not want to be asked before when: for the next process to know.
+    pub(super) waits: Waits,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -132,6 +137,7 @@ pub(super) struct OAuthErrorJson {
 #[derive(Serialize, Deserialize)]
 pub(super) enum RenewErrorJson {
     Unreachable { why: String, retry_after: Option<Duration> },
+    Unwell { why: String, retry_after: Option<Duration> },
     Rejected(OAuthErrorJson),
     Refused(OAuthErrorJson),
     Store(String),
@@ -204,6 +210,7 @@ fn said(said: OAuthError) -> OAuthErrorJson {
 fn renew_error(error: RenewError) -> RenewErrorJson {
     match error {
         RenewError::Unreachable { why, retry_after } => RenewErrorJson::Unreachable { why, retry_after },
+        RenewError::Unwell { why, retry_after } => RenewErrorJson::Unwell { why, retry_after },
         RenewError::Rejected(error) => RenewErrorJson::Rejected(said(error)),
         RenewError::Refused(error) => RenewErrorJson::Refused(said(error)),
         RenewError::Store(why) => RenewErrorJson::Store(why),
@@ -263,6 +270,7 @@ impl RenewErrorJson {
     fn read(self) -> RenewError {
         match self {
             Self::Unreachable { why, retry_after } => RenewError::Unreachable { why, retry_after },
+            Self::Unwell { why, retry_after } => RenewError::Unwell { why, retry_after },
             Self::Rejected(error) => RenewError::Rejected(error.read()),
             Self::Refused(error) => RenewError::Refused(error.read()),
             Self::Store(why) => RenewError::Store(why),
@@ -343,6 +351,7 @@ mod tests {
         };
         let renew_errors = [
             RenewError::Unreachable { why: why(), retry_after: Some(seconds) },
+            RenewError::Unwell { why: why(), retry_after: None },
             RenewError::Rejected(said()),
             RenewError::Refused(said()),
             RenewError::Store(why()),
@@ -368,13 +377,17 @@ mod tests {
         let refused = refusals.into_iter().map(|refusal| Told::Bought(Err(refusal)));
         for told in all.into_iter().chain(failed).chain(refused) {
             let before = format!("{told:?}").replace(char::is_whitespace, "");
-            let answered = Answered { number: 1, told: told.into() };
+            let answered = Answered { number: 1, told: told.into(), waits: Waits::new() };
             let back: Answered = there_and_back(&answered).await;
             // Times are the same to the nanosecond, and no secret is in debug text.
             assert_eq!(format!("{:?}", Told::from(back.told)).replace(char::is_whitespace, ""), before);
         }
-        let back: Answered =
-            there_and_back(&Answered { number: 1, told: Told::Renewed(Ok(a_lease())).into() }).await;
+        let back: Answered = there_and_back(&Answered {
+            number: 1,
+            told: Told::Renewed(Ok(a_lease())).into(),
+            waits: Waits::new(),
+        })
+        .await;
         let Told::Renewed(Ok(lease)) = Told::from(back.told) else { panic!() };
         assert_eq!(secrecy::ExposeSecret::expose_secret(&lease.access_token), "at");
     }

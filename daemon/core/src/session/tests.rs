@@ -138,7 +138,7 @@ fn somebody_who_needs_a_token_shortens_the_pause_but_not_one_that_the_issuer_ask
     session.renewed(begun, Err(unreachable(None)), at(now));
     assert!(session.wake_at(at(now)).unwrap().left(at(now)).as_secs() > 40);
     assert_eq!(answers(&session.ask(waiter(1, now, 30), at(now))), []);
-    assert_eq!(session.wake_at(at(now)).unwrap().left(at(now)).as_secs(), 5);
+    assert_eq!(session.wake_at(at(now)).unwrap().left(at(now)).as_secs(), 4);
 }
 
 #[test]
@@ -166,17 +166,80 @@ fn a_client_that_the_issuer_does_not_like_is_left_alone_for_an_hour() {
 }
 
 #[test]
+fn f11_what_was_refused_is_tried_again_when_the_settings_have_changed() {
+    let mut session = signed_in();
+    let begun = attempt(&session.wake(at(2400))).unwrap();
+    let said = OAuthError { error: "invalid_client".into(), description: None };
+    session.renewed(begun, Err(RenewError::Refused(said)), at(2401));
+    assert!(session.is_refused() && attempt(&session.wake(at(5000))).is_none());
+    session.reconsider(at(5001));
+    assert!(attempt(&session.wake(at(5001))).is_some());
+}
+
+/// When a session asks its issuer, within a quarter of an hour in which somebody wants a token every second
+/// and every attempt ends like this.
+fn asked(error: impl Fn() -> RenewError) -> Vec<u64> {
+    let mut session = signed_in();
+    let mut asked = Vec::new();
+    for now in 3600..4500 {
+        let mut wants = session.wake(at(now));
+        wants.extend(session.ask(waiter(now, now, 30), at(now)));
+        if let Some(begun) = attempt(&wants) {
+            asked.push(now - 3600);
+            session.renewed(begun, Err(error()), at(now));
+        }
+    }
+    asked
+}
+
+#[test]
+fn f04_an_issuer_that_is_unwell_is_not_asked_more_because_many_wait() {
+    let asked = asked(|| RenewError::Unwell { why: "500".into(), retry_after: None });
+    for first in &asked {
+        let within = asked.iter().filter(|at| (*first..first + 600).contains(*at)).count();
+        assert!(within <= 10, "{asked:?}");
+    }
+    assert!(asked.len() >= 8 && asked.windows(2).all(|pair| pair[1] - pair[0] <= 200), "{asked:?}");
+}
+
+#[test]
+fn f15_a_way_that_is_back_is_noticed_within_five_seconds_while_somebody_waits() {
+    let asked = asked(|| unreachable(None));
+    assert!(asked.windows(2).all(|pair| pair[1] - pair[0] <= 5), "{asked:?}");
+}
+
+#[test]
+fn f05_before_the_time_that_the_issuer_named_nothing_is_sent_whoever_asks() {
+    for error in [
+        || unreachable(Some(300)),
+        || RenewError::Unwell { why: "429".into(), retry_after: Some(Duration::from_secs(300)) },
+    ] {
+        let asked = asked(error);
+        assert!(asked.windows(2).all(|pair| pair[1] - pair[0] >= 300), "{asked:?}");
+    }
+    let mut session = signed_in();
+    let begun = attempt(&session.ask(waiter(1, 3600, 30), at(3600))).unwrap();
+    session.renewed(begun, Err(unreachable(Some(300))), at(3600));
+    let told = answers(&session.ask(waiter(2, 3700, 30), at(3700)));
+    assert!(
+        matches!(&told[..], [(2, Err(Refusal::Unavailable { retry_after, .. }))] if retry_after.as_secs() == 200)
+    );
+    let set_forward = Now { wall: at(9_000_000).wall, ..at(3700) };
+    assert!(attempt(&session.wake(set_forward)).is_none(), "nor when the clock is set forward");
+}
+
+#[test]
 fn a_late_failure_changes_nothing_and_a_late_success_is_kept() {
     let mut session = signed_in();
     let first = attempt(&session.wake(at(2400))).unwrap();
-    assert!(matches!(session.wake(at(2430))[..], [Want::Tell(Notice::Retrying)]), "it gave up");
-    let second = attempt(&session.wake(at(2440))).unwrap();
-    assert!(session.renewed(first, Err(rejected()), at(2441)).is_empty());
-    assert_eq!(session.doing(at(2441)), Doing::Retrying);
-    session.renewed(first, Ok(lease("late", 2400, 3600)), at(2442));
+    assert!(matches!(session.wake(at(2445))[..], [Want::Tell(Notice::Retrying)]), "it gave up");
+    let second = attempt(&session.wake(at(2455))).unwrap();
+    assert!(session.renewed(first, Err(rejected()), at(2456)).is_empty());
+    assert_eq!(session.doing(at(2456)), Doing::Retrying);
+    session.renewed(first, Ok(lease("late", 2400, 3600)), at(2457));
     assert_eq!(session.lease().unwrap().token_id, "late");
-    assert!(session.renewed(second, Err(rejected()), at(2443)).is_empty());
-    assert_eq!(session.doing(at(2443)), Doing::Active);
+    assert!(session.renewed(second, Err(rejected()), at(2458)).is_empty());
+    assert_eq!(session.doing(at(2458)), Doing::Active);
 }
 
 #[test]

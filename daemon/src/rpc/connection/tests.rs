@@ -29,7 +29,7 @@ fn service() -> Shared {
     let config = Arc::new(Config::of_files(nowhere.clone(), Some(nowhere)));
     let about = About { started: now, key: Key::None, unreadable: vec![] };
     let store: Arc<dyn Store> = Arc::new(Memory::default());
-    let spender = Arc::new(Spender::here(store.clone()));
+    let spender = Arc::new(Spender::here(store.clone(), crate::issuer::Settings::default()));
     let apps = Apps::new(store.clone(), spender.clone(), None);
     let web = Arc::new(Web::new(Arc::default(), store, spender));
     Arc::new(Service::new(handle, config, Metadata::load(None).0, apps, web, about))

@@ -68,7 +68,7 @@ async fn f16_a_loss_is_told_with_its_reason_and_the_token_is_parked() {
 async fn f03_after_two_losses_the_token_rests() {
     let issuer = forgetful(9, GRANT).await;
     let (spender, store, state) = elsewhere(&issuer, 3600);
-    assert!(matches!(renew(&spender, &store).await, Err(RenewError::Unreachable { .. })));
+    assert!(matches!(renew(&spender, &store).await, Err(RenewError::Unwell { .. })));
     assert_eq!(issuer.heard().len(), 2);
     assert!(is_open(&state));
     let Err(RenewError::Unreachable { retry_after: Some(wait), .. }) = renew(&spender, &store).await else {
@@ -83,7 +83,7 @@ async fn f03_after_two_losses_the_token_rests() {
 async fn an_access_token_is_not_risked_where_a_second_use_would_end_it() {
     let issuer = forgetful(1, GRANT).await;
     let (spender, store) = spender(&issuer);
-    assert!(matches!(renew(&spender, &store).await, Err(RenewError::Unreachable { .. })));
+    assert!(matches!(renew(&spender, &store).await, Err(RenewError::Unwell { .. })));
     let Err(RenewError::Unreachable { retry_after: Some(wait), .. }) = renew(&spender, &store).await else {
         panic!()
     };
@@ -165,7 +165,7 @@ async fn f04_an_issuer_that_is_unwell_is_not_an_answer_that_was_lost() {
     let issuer = Fake::new(|_| reply(503, "", "")).await;
     let (spender, store, state) = elsewhere(&issuer, 3600);
     for _ in 0..3 {
-        assert!(matches!(renew(&spender, &store).await, Err(RenewError::Unreachable { .. })));
+        assert!(matches!(renew(&spender, &store).await, Err(RenewError::Unwell { .. })));
     }
     assert_eq!(issuer.heard().len(), 3);
     assert!(!is_open(&state));
