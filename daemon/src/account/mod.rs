@@ -69,12 +69,22 @@ impl Apps {
         read.await.unwrap_or_else(|_| vec![format!("{FOLDER}: reading it failed")])
     }
 
+    /// Seals what is kept anew, with the key that is the current one now; says how many that were.
+    pub(crate) fn reseal(&self) -> Result<usize, StoreError> {
+        self.kept.reseal()
+    }
+
     /// The client that is kept under the name of its app.
     ///
     /// # Errors
     /// A [`Fault`] for whoever asked, when there is none.
     pub(crate) fn find(&self, name: &str) -> Result<KeptClient, Fault> {
         self.kept.client(name).ok_or_else(|| not_kept(name))
+    }
+
+    /// What spends refresh tokens.
+    pub(crate) fn spender(&self) -> &Arc<Spender> {
+        &self.spender
     }
 
     fn http(&self) -> &Http {

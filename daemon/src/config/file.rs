@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use serde::{Deserialize, Deserializer};
 
 use crate::issuer::{self, ProxyUrl};
+use crate::store::Source;
 
 /// How old a token may be at most for those who ask for a new one, if the file does not say.
 const FORCE_REFRESH_WITHIN: Duration = Duration::from_secs(30);
@@ -30,6 +31,8 @@ pub(crate) struct Settings {
     /// A file with certificates that are trusted besides the system's.
     #[serde(deserialize_with = "absolute")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// Where the key of the stored sessions has to be; it never is elsewhere then. Counts at the start.
+    pub(crate) key: Option<Source>,
     /// Hosts by names of the person's own.
     pub(crate) profile: BTreeMap<String, ProfileText>,
 }
@@ -42,6 +45,7 @@ impl Default for Settings {
             proxy: None,
             no_proxy: Vec::new(),
             ca_file: None,
+            key: None,
             profile: BTreeMap::new(),
         }
     }
@@ -142,6 +146,12 @@ mod tests {
         let all: Vec<String> = CONFIG_TEMPLATE.lines().filter_map(set).collect();
         let settings = read(&all.join("\n")).unwrap();
         assert_eq!((settings.profile.len(), settings.force_refresh_within), (2, FORCE_REFRESH_WITHIN));
+    }
+
+    #[test]
+    fn the_source_of_the_key_is_one_of_four_words() {
+        assert_eq!(read("key = \"credential\"").unwrap().key, Some(Source::Credential));
+        assert!(read("key = \"CANARY\"").unwrap_err().starts_with("line 1: unknown variant"));
     }
 
     #[test]

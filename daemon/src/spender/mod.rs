@@ -27,7 +27,7 @@ use sso_agent_core::{
     session::RenewError,
     words::{Lease, Need, SessionId},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock, oneshot};
 
 use self::{apart::Apart, narrow::Narrow, purse::Purse};
 pub(crate) use self::{
@@ -55,6 +55,8 @@ pub(crate) struct Spender {
     narrow: Narrow,
     /// Of those who want such a token.
     turns: Turns,
+    /// Every job goes through here; whoever holds it is alone with the store.
+    gate: Arc<RwLock<()>>,
 }
 
 /// Where the purse is.
@@ -78,7 +80,7 @@ impl Spender {
     }
 
     fn by(way: Way, http: Arc<Http>) -> Self {
-        Self { way, http, narrow: Narrow::default(), turns: Turns::default() }
+        Self { way, http, narrow: Narrow::default(), turns: Turns::default(), gate: Arc::default() }
     }
 
     /// The client that talks to issuers where no refresh token is in question.
@@ -206,7 +208,15 @@ impl Spender {
         }
     }
 
+    /// Waits until nothing is being spent, and keeps it so for as long as what this gives is there.
+    pub(crate) async fn hold(self: Arc<Self>) -> OwnedRwLockWriteGuard<()> {
+        let held = self.gate.clone().write_owned().await;
+        self.begin_anew();
+        held
+    }
+
     async fn carry(&self, job: Job, report: impl FnOnce(&Told) + Send + 'static) -> Told {
+        let _pass = self.gate.read().await;
         let (done, told) = oneshot::channel();
         let lost = job.lost();
         let tell = move |told: Told| {
