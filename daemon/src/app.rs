@@ -28,6 +28,7 @@ use crate::{
         v1::Api,
     },
     issuer::{Http, Settings},
+    padlock::{self, Padlock},
     random,
     rpc::{
         listen::{self, Place},
@@ -111,11 +112,20 @@ pub async fn run(
     let (http, _http_lock) = http_listener(&options.places.http_socket, &mut inherited).unzip();
     let store = open_store(&options).await?;
     let snapshot = Arc::new(Snapshot::default());
+    let padlock = Padlock::read((!options.ephemeral).then(|| options.places.state.join(padlock::FILE)));
+    let padlock = Arc::new(padlock);
+    if padlock.is_locked() {
+        snapshot.close();
+    }
     let (handle, inbox) = Handle::new(snapshot.clone());
     let handles = Arc::new(Handles::open((!options.ephemeral).then(|| options.places.state.join(web::FILE))));
     let (agent, mut unreadable) = load(&store, &snapshot, &handles).await?;
     let (sessions, web_sessions) = (agent.sessions().len(), agent.web_sessions().len());
     let config = read_config(&options.places).await?;
+    if padlock.is_locked() {
+        tracing::warn!("locked, as the last agent was");
+        handle.send(Message::Happened(Event::Paused(!config.known().settings.refresh_while_locked)));
+    }
     let (metadata, addresses) = Metadata::load((!options.ephemeral).then(|| options.places.state.join(FILE)));
     let spender = Arc::new(spender(&options, &store, config.reach()));
     let apps_folder = (!options.ephemeral).then(|| options.places.state.join(account::FOLDER));
@@ -124,7 +134,7 @@ pub async fn run(
     let about = Facts { started, key: store.key(), unreadable };
     let web = Arc::new(Web::new(handles.clone(), store, spender.clone()));
     let served = handle.clone();
-    let service = Arc::new(Service::new(served, config.clone(), metadata.clone(), apps, web, about));
+    let service = Arc::new(Service::new(served, config.clone(), metadata.clone(), apps, web, padlock, about));
     let driver = Driver::new(agent, inbox, handle.clone(), spender.clone(), handles, config.clone(), place);
     if !options.ephemeral {
         settle(&options.places, &spender, &handle);

@@ -14,6 +14,7 @@ mod handle;
 mod http;
 mod issuer;
 mod log;
+mod padlock;
 mod peer;
 mod process;
 mod random;

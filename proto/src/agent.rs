@@ -1,7 +1,10 @@
-//! `agent.info`, `agent.shutdown`.
+//! `agent.info`, `agent.shutdown`, `agent.lock`, `agent.unlock`.
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+
+use crate::secret;
 
 /// Who is answering.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +45,15 @@ pub enum Key {
     File,
     /// Nothing is kept on disk.
     None,
+}
+
+/// The params of `agent.lock` and `agent.unlock`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Passphrase {
+    /// What the agent is locked with; not empty.
+    #[serde(with = "secret::on_wire")]
+    pub passphrase: SecretString,
 }
 
 /// The answer of a method that has nothing to say.

@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::{
+    agent::Passphrase,
     app::AppCall,
     consent::{ConsentEnd, ConsentFinish, ConsentStart},
     events::Subscribe,
@@ -101,6 +102,10 @@ methods! {
     AgentReload = "agent.reload",
     /// Stop when what is under way is done.
     AgentShutdown = "agent.shutdown",
+    /// Hand out no tokens until it is unlocked.
+    AgentLock(Passphrase) = "agent.lock",
+    /// Hand out tokens again.
+    AgentUnlock(Passphrase) = "agent.unlock",
     /// An access token: [`crate::token::Token`].
     TokenGet(TokenGet) = "token.get",
     /// Sign in: [`crate::session::Session`], progress before it.

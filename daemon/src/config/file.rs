@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     /// A file with certificates that are trusted besides the system's.
     #[serde(deserialize_with = "absolute")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// Whether sessions are kept fresh while the agent is locked.
+    pub(crate) refresh_while_locked: bool,
     /// Hosts by names of the person's own.
     pub(crate) profile: BTreeMap<String, ProfileText>,
 }
@@ -42,6 +44,7 @@ impl Default for Settings {
             proxy: None,
             no_proxy: Vec::new(),
             ca_file: None,
+            refresh_while_locked: true,
             profile: BTreeMap::new(),
         }
     }

@@ -31,6 +31,7 @@ use crate::{
     config::{self, Config, Known, Meant, Reading},
     handle::{Handle, LoginWatch, Message},
     http::metadata::{self, Metadata},
+    padlock::Padlock,
     signin::Takeover,
     web::Web,
 };
@@ -60,6 +61,7 @@ pub(crate) struct Service {
     pub(crate) apps: Arc<Apps>,
     pub(crate) web: Arc<Web>,
     pub(crate) metadata: Arc<Metadata>,
+    pub(super) padlock: Arc<Padlock>,
     pub(crate) about: About,
 }
 
@@ -71,13 +73,15 @@ impl Service {
         metadata: Arc<Metadata>,
         apps: Arc<Apps>,
         web: Arc<Web>,
+        padlock: Arc<Padlock>,
         about: About,
     ) -> Self {
-        Self { handle, config, machines: Machines::default(), apps, web, metadata, about }
+        Self { handle, config, machines: Machines::default(), apps, web, metadata, padlock, about }
     }
 
     /// Answers everything that ends with one reply and needs no progress.
     pub(crate) async fn answer(&self, id: &Id, call: Call) -> Result<Line, RpcError> {
+        self.admit(&call)?;
         match call {
             Call::TokenGet(ask) => self.token(id, &ask).await,
             Call::AgentInfo => Ok(line(id, &self.info().await?)),
@@ -99,6 +103,8 @@ impl Service {
                 let revoked = revoked.map_err(|refusal| translate::fault(&refusal))?;
                 Ok(line(id, &LoggedOut { revoked }))
             }
+            Call::AgentLock(lock) => Ok(line(id, &self.lock(lock).await?)),
+            Call::AgentUnlock(unlock) => Ok(line(id, &self.unlock(unlock).await?)),
             Call::AgentReload => Ok(line(id, &self.reload().await?)),
             Call::ProfileList => Ok(line(id, &self.profiles().await?)),
             Call::SessionImport(import) => Ok(line(id, &self.import(import).await?)),
@@ -223,7 +229,7 @@ impl Service {
             started_at: clock::timestamp(self.about.started.wall),
             sessions,
             web_sessions,
-            locked: false,
+            locked: self.padlock.is_locked(),
             methods: method::names().map(str::to_owned).collect(),
             key: self.about.key,
             unreadable: self.about.unreadable.clone(),
