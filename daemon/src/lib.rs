@@ -19,6 +19,7 @@ mod peer;
 mod process;
 mod random;
 mod rpc;
+mod shielded;
 mod signin;
 mod snapshot;
 mod spender;
