@@ -6,10 +6,10 @@ use std::{
 };
 
 use interprocess::local_socket::{Stream, traits::Stream as _};
-use secrecy::zeroize::Zeroizing;
+use secrecy::{SecretString, zeroize::Zeroizing};
 use serde::de::DeserializeOwned;
 use sso_agent_proto::{
-    agent::{Done, Info, Rekey, Rekeyed},
+    agent::{Done, Info, Passphrase, Rekey, Rekeyed},
     consent::{ConsentEnd, ConsentFinish, ConsentFinished, ConsentStart, ConsentStarted},
     events::{Event, EventKind, Subscribe},
     lines::Lines,
@@ -249,6 +249,22 @@ impl Agent {
     pub fn subscribe(mut self, kinds: impl Into<Vec<EventKind>>) -> Result<Events> {
         self.call(&Call::EventsSubscribe(Subscribe { kinds: kinds.into() })).and_then(wire::done)?;
         Ok(Events { connection: Some(self.connection) })
+    }
+
+    /// Locks the agent: no token leaves it until it is unlocked with the same passphrase.
+    ///
+    /// # Errors
+    /// As of [`Self::call`]; [`crate::Error::Refused`] with `locked` when it is locked already.
+    pub fn lock(&mut self, passphrase: SecretString) -> Result<()> {
+        self.call(&Call::AgentLock(Passphrase { passphrase })).and_then(wire::done)
+    }
+
+    /// Unlocks the agent. A wrong passphrase is told after a delay that grows.
+    ///
+    /// # Errors
+    /// As of [`Self::call`]; [`crate::Error::Refused`] with `denied` when the passphrase is wrong.
+    pub fn unlock(&mut self, passphrase: SecretString) -> Result<()> {
+        self.call(&Call::AgentUnlock(Passphrase { passphrase })).and_then(wire::done)
     }
 
     /// Tells the agent to finish what is under way and stop.

@@ -10,6 +10,8 @@ const AT_ONCE: Duration = Duration::from_secs(10);
 const ISSUER: Duration = Duration::from_secs(45);
 /// Each session is written anew, and waits for the disk.
 const REKEY: Duration = Duration::from_secs(10 * 60);
+/// A wrong passphrase is told after a minute at most, and others may be before it.
+const PASSPHRASE: Duration = Duration::from_secs(5 * 60);
 /// How much later than its own deadline the agent may be.
 const MARGIN: Duration = Duration::from_secs(5);
 /// What a person gets to sign in when the request does not say, in seconds.
@@ -30,6 +32,7 @@ impl Deadline {
                 Duration::from_secs(login.timeout_s.unwrap_or(DEFAULT_LOGIN_S)) + ISSUER
             }
             Call::AgentRekey(_) => REKEY,
+            Call::AgentLock(_) | Call::AgentUnlock(_) => PASSPHRASE,
             Call::SessionLogout(_)
             | Call::SessionImport(_)
             | Call::ConsentStart(_)

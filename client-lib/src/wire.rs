@@ -104,6 +104,8 @@ pub(crate) fn repeatable(call: &Call) -> bool {
             | AppCall::Forget(_) => false,
         },
         Call::AgentShutdown
+        | Call::AgentLock(_)
+        | Call::AgentUnlock(_)
         | Call::SessionLogin(_)
         | Call::SessionImport(_)
         | Call::SessionLogout(_)

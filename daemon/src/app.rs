@@ -28,6 +28,7 @@ use crate::{
         v1::Api,
     },
     issuer::{Http, Settings},
+    padlock::{self, Padlock},
     random,
     rpc::{
         listen::{self, Place},
@@ -113,11 +114,20 @@ pub async fn run(
     let config = read_config(&options.places).await?;
     let store = open_store(&options, &config).await?;
     let snapshot = Arc::new(Snapshot::default());
+    let padlock = Padlock::read((!options.ephemeral).then(|| options.places.state.join(padlock::FILE)));
+    let padlock = Arc::new(padlock);
+    if padlock.is_locked() {
+        snapshot.close();
+    }
     let (handle, inbox) = Handle::new(snapshot.clone());
     let handles = Arc::new(Handles::open((!options.ephemeral).then(|| options.places.state.join(web::FILE))));
     let about = Facts::new(started, store.clone());
     let (agent, mut unreadable) = load(&about, &snapshot, &handles).await?;
     let (sessions, web_sessions) = (agent.sessions().len(), agent.web_sessions().len());
+    if padlock.is_locked() {
+        tracing::warn!("locked, as the last agent was");
+        handle.send(Message::Happened(Event::Paused(!config.known().settings.refresh_while_locked)));
+    }
     let (metadata, addresses) = Metadata::load((!options.ephemeral).then(|| options.places.state.join(FILE)));
     let spender = Arc::new(spender(&options, &store, config.reach()));
     let apps_folder = (!options.ephemeral).then(|| options.places.state.join(account::FOLDER));
@@ -126,7 +136,7 @@ pub async fn run(
     *about.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = unreadable;
     let web = Arc::new(Web::new(handles.clone(), store, spender.clone()));
     let served = handle.clone();
-    let service = Arc::new(Service::new(served, config.clone(), metadata.clone(), apps, web, about));
+    let service = Arc::new(Service::new(served, config.clone(), metadata.clone(), apps, web, padlock, about));
     let driver = Driver::new(agent, inbox, handle.clone(), spender.clone(), handles, config.clone(), place);
     if !options.ephemeral {
         settle(&options.places, &spender, &handle);

@@ -14,10 +14,12 @@ mod handle;
 mod http;
 mod issuer;
 mod log;
+mod padlock;
 mod peer;
 mod process;
 mod random;
 mod rpc;
+mod shielded;
 mod signin;
 mod snapshot;
 mod spender;
@@ -31,13 +33,26 @@ use tokio::signal::unix::{SignalKind, signal};
 /// So many threads wait for disks and look-ups.
 const BLOCKING: usize = 64;
 
+/// Comes first in every process of ours, before the arguments are read: nobody else reads its memory, it
+/// leaves no core, and what other tools keep in the environment is gone. [`run`] says if any of it failed.
+pub fn harden() {
+    let _ = process::harden();
+    let _ = process::shed();
+}
+
 /// The whole program, as `sso-agent run` runs it; what it exits with.
 pub fn run(ephemeral: bool, detach: bool) -> u8 {
-    process::harden();
+    let (hardened, shed) = (process::harden(), process::shed());
     if detach {
         process::detach();
     }
     log::start();
+    if let Err(error) = hardened {
+        tracing::warn!(%error, "this process could be dumped");
+    }
+    if let Err(error) = shed {
+        tracing::warn!(%error, "the environment keeps secrets of other tools");
+    }
     let places = match Places::from_env() {
         Ok(places) => places,
         Err(error) => return failed(&error, 1),
@@ -62,9 +77,12 @@ pub fn run(ephemeral: bool, detach: bool) -> u8 {
 /// The process that spends refresh tokens for an agent, which speaks to it by stdin and stdout; what it exits
 /// with. It ends when the agent has no more for it to do, and not when somebody else tells it to.
 pub fn spend() -> u8 {
-    process::harden();
+    let hardened = process::harden();
     process::detach();
     log::start();
+    if let Err(error) = hardened {
+        tracing::warn!(%error, "this process could be dumped");
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING)

@@ -1,8 +1,13 @@
 //! `sso-agent`: the daemon.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{alloc::System, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Overwrites what is freed. The libraries for HTTP, TLS and JSON know of no secrets, and leave copies.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 /// Owns the OAuth session of every host and hands out short-lived access tokens over a local socket.
 #[derive(Parser)]
@@ -32,6 +37,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    sso_agent::harden();
     ExitCode::from(match Args::parse().command {
         Command::Run { ephemeral, detach } => sso_agent::run(ephemeral, detach),
         Command::Spend { state: _ } => sso_agent::spend(),

@@ -1,11 +1,11 @@
 //! The leases that readers may hand out without asking the driver.
 //!
 //! One writer, any number of readers. What is here is banked and allowed; signing out and rejection
-//! change it before anybody hears of them.
+//! change it before anybody hears of them. While the agent is locked it is empty.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard},
 };
 
 use jiff::Timestamp;
@@ -18,8 +18,17 @@ use sso_agent_proto::secret::Wiped;
 use crate::clock;
 
 /// See the module.
-#[derive(Debug, Default)]
-pub(crate) struct Snapshot(RwLock<HashMap<SessionId, Offered>>);
+#[derive(Debug)]
+pub(crate) struct Snapshot(RwLock<Leases>);
+
+/// What readers may have; nothing while the agent is locked.
+type Leases = Option<HashMap<SessionId, Offered>>;
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self(RwLock::new(Some(HashMap::new())))
+    }
+}
 
 /// A lease, its end as it goes over the wire, and all that is the same in every answer that has it.
 #[derive(Debug, Clone)]
@@ -48,16 +57,34 @@ impl Snapshot {
     /// The lease of a session, if it is what somebody needs.
     pub(crate) fn get(&self, id: &SessionId, need: &Need, now: Now) -> Option<Offered> {
         let leases = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        leases.get(id).filter(|offered| need.is_met_by(&offered.lease, now)).cloned()
+        leases.as_ref()?.get(id).filter(|offered| need.is_met_by(&offered.lease, now)).cloned()
     }
 
     /// From now on readers get this one.
     pub(crate) fn offer(&self, id: SessionId, lease: Arc<Lease>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(id, Offered::from(lease));
+        if let Some(leases) = self.write().as_mut() {
+            leases.insert(id, Offered::from(lease));
+        }
     }
 
     /// From now on readers get none.
     pub(crate) fn withdraw(&self, id: &SessionId) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        if let Some(leases) = self.write().as_mut() {
+            leases.remove(id);
+        }
+    }
+
+    /// From now on readers get none of any session, whatever is offered. What is here is overwritten.
+    pub(crate) fn close(&self) {
+        *self.write() = None;
+    }
+
+    /// Readers get leases again: these, and what is offered from now on.
+    pub(crate) fn open(&self, leases: impl Iterator<Item = (SessionId, Arc<Lease>)>) {
+        *self.write() = Some(leases.map(|(id, lease)| (id, Offered::from(lease))).collect());
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Leases> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

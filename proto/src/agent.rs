@@ -1,4 +1,4 @@
-//! `agent.info`, `agent.rekey`, `agent.shutdown`.
+//! `agent.info`, `agent.rekey`, `agent.shutdown`, `agent.lock`, `agent.unlock`.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -76,6 +76,15 @@ pub struct Rekeyed {
     pub apps: usize,
     /// What could not be opened and was left as it is, in words; its key is kept.
     pub left: Vec<String>,
+}
+
+/// The params of `agent.lock` and `agent.unlock`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Passphrase {
+    /// What the agent is locked with; not empty.
+    #[serde(with = "secret::on_wire")]
+    pub passphrase: SecretString,
 }
 
 /// The answer of a method that has nothing to say.

@@ -24,6 +24,9 @@ pub enum EventKind {
     /// The agent hands out no more tokens until it is unlocked.
     #[serde(rename = "agent.locked")]
     AgentLocked,
+    /// The agent hands out tokens again.
+    #[serde(rename = "agent.unlocked")]
+    AgentUnlocked,
     /// New settings are in force.
     #[serde(rename = "config.reloaded")]
     ConfigReloaded,

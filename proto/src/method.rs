@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::{
-    agent::Rekey,
+    agent::{Passphrase, Rekey},
     app::AppCall,
     consent::{ConsentEnd, ConsentFinish, ConsentStart},
     events::Subscribe,
@@ -104,6 +104,10 @@ methods! {
     AgentShutdown = "agent.shutdown",
     /// Move what is stored to another key: [`crate::agent::Rekeyed`].
     AgentRekey(Rekey) = "agent.rekey",
+    /// Hand out no tokens until it is unlocked.
+    AgentLock(Passphrase) = "agent.lock",
+    /// Hand out tokens again.
+    AgentUnlock(Passphrase) = "agent.unlock",
     /// An access token: [`crate::token::Token`].
     TokenGet(TokenGet) = "token.get",
     /// Sign in: [`crate::session::Session`], progress before it.

@@ -42,7 +42,11 @@ fn every_method_is_read_and_its_result_written_as_pinned() {
         let result = &pinned["result"];
         match call {
             Call::AgentInfo => same::<Info>(result),
-            Call::AgentReload | Call::AgentShutdown | Call::EventsSubscribe(_) => same::<Done>(result),
+            Call::AgentReload
+            | Call::AgentShutdown
+            | Call::AgentLock(_)
+            | Call::AgentUnlock(_)
+            | Call::EventsSubscribe(_) => same::<Done>(result),
             Call::AgentRekey(_) => same::<Rekeyed>(result),
             Call::TokenGet(_) => same::<Token>(result),
             Call::SessionLogin(_) | Call::SessionImport(_) | Call::SessionShow(_) => same::<Session>(result),

@@ -40,6 +40,8 @@ impl Agent {
         let notify = sandbox.path("run/notify");
         let _ = fs::remove_file(&notify);
         let ready = UnixDatagram::bind(&notify).expect("a socket in a folder of ours");
+        // For an agent of another user; only this folder's owner gets as far as here.
+        let _ = fs::set_permissions(&notify, std::os::unix::fs::PermissionsExt::from_mode(0o666));
         ready.set_read_timeout(Some(Duration::from_millis(50))).expect("a positive time");
         let child = command
             .env("NOTIFY_SOCKET", &notify)

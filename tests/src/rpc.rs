@@ -38,6 +38,29 @@ impl Connection {
         self.reply()
     }
 
+    /// Asks, and gives the first message that comes.
+    ///
+    /// # Errors
+    /// As of [`notice`](Self::notice).
+    pub fn begin(&mut self, method: &str, params: &Value) -> io::Result<Value> {
+        self.last += 1;
+        let request = json!({"jsonrpc": "2.0", "id": self.last, "method": method, "params": params});
+        self.stream.get_mut().write_all(format!("{request}\n").as_bytes())?;
+        self.notice()
+    }
+
+    /// The next message that nobody asked for.
+    ///
+    /// # Errors
+    /// The connection's; its end is `UnexpectedEof`.
+    pub fn notice(&mut self) -> io::Result<Value> {
+        let mut line = String::new();
+        if self.stream.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        serde_json::from_str(&line).map_err(io::Error::other)
+    }
+
     fn reply(&mut self) -> io::Result<Result<Value, Value>> {
         let mut reply = String::new();
         if self.stream.read_line(&mut reply)? == 0 {

@@ -39,7 +39,8 @@ fn exposure_stays_as_low_as_it_is() {
     let (hardened, plain) = (exposure(true), exposure(false));
     println!("exposure {hardened} with the drop-in, {plain} without");
     assert!(hardened <= 2.0, "{hardened}");
-    assert!(plain <= 6.5, "{plain}; mostly capabilities that no user service has");
+    // Why not 3.0: systemd/README.md has what is left, piece by piece.
+    assert!(plain <= 4.9, "{plain}; mostly capabilities that no user service has");
 }
 
 #[test]

@@ -34,6 +34,14 @@ pub(crate) enum Command {
     Status(Status),
     /// Revoke a session where that can be done, and forget it
     Logout(Logout),
+    /// Lock the agent with a passphrase: no token leaves it, and nobody signs in or out
+    ///
+    /// The passphrase is typed twice, or is the first line of stdin where that is no terminal.
+    Lock,
+    /// Unlock the agent; each wrong passphrase takes longer than the one before
+    ///
+    /// The passphrase is typed, or is the first line of stdin where that is no terminal.
+    Unlock,
     /// Run a command with a fresh token in its environment
     Exec(Exec),
     /// Print what sets up a shell for Databricks SDKs: eval "$(sso env HOST)"

@@ -12,10 +12,12 @@ mod marker;
 mod output;
 #[allow(dead_code, reason = "the stand-in changes such files as well")]
 mod private;
+mod process;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    process::harden();
     complete::answer_the_shell();
     let cli = match args::parse(std::env::args_os().collect()) {
         Ok(cli) => cli,

@@ -17,9 +17,10 @@ mod source;
 use std::path::Path;
 
 use ::tokio::sync::Mutex;
+use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use sso_agent_proto::{
-    agent::{Done, Info},
+    agent::{Done, Info, Passphrase},
     consent::{ConsentEnd, ConsentFinish, ConsentFinished, ConsentStart, ConsentStarted},
     events::{Event, EventKind, Subscribe},
     method::Call,
@@ -210,6 +211,22 @@ impl Agent {
         let call = Call::EventsSubscribe(Subscribe { kinds: kinds.into() });
         let Done {} = connection.ask(&call, &mut |_| {}).await?;
         Ok(Events { connection })
+    }
+
+    /// Locks the agent: no token leaves it until it is unlocked with the same passphrase.
+    ///
+    /// # Errors
+    /// As of [`Self::call`]; [`crate::Error::Refused`] with `locked` when it is locked already.
+    pub async fn lock(&self, passphrase: SecretString) -> Result<()> {
+        self.call(&Call::AgentLock(Passphrase { passphrase })).await.and_then(wire::done)
+    }
+
+    /// Unlocks the agent. A wrong passphrase is told after a delay that grows.
+    ///
+    /// # Errors
+    /// As of [`Self::call`]; [`crate::Error::Refused`] with `denied` when the passphrase is wrong.
+    pub async fn unlock(&self, passphrase: SecretString) -> Result<()> {
+        self.call(&Call::AgentUnlock(Passphrase { passphrase })).await.and_then(wire::done)
     }
 
     /// Tells the agent to finish what is under way and stop.

@@ -44,6 +44,8 @@ pub enum Event {
     LogoutAsked(Target, Ticket),
     /// These are the settings that programs sign in from now.
     SettingsChanged(BTreeSet<String>),
+    /// Renewals that nobody waits for begin no more, or begin again.
+    Paused(bool),
     /// Whoever held the ticket is gone.
     HungUp(Ticket),
     /// Time has passed.
@@ -115,6 +117,8 @@ pub struct Agent {
     /// How the clocks stood to each other when sessions were last woken.
     seen: Option<Now>,
     stopping: bool,
+    /// Whether renewals that nobody waits for are left alone.
+    paused: bool,
     /// What programs sign in from, once somebody said.
     settings: Option<BTreeSet<String>>,
 }
@@ -135,6 +139,7 @@ impl Agent {
             known: 0,
             seen: None,
             stopping: false,
+            paused: false,
             settings: None,
         }
     }
@@ -196,6 +201,7 @@ impl Agent {
             Event::Abandoned(ids) => self.abandoned(ids),
             Event::LogoutAsked(target, ticket) => self.logout_asked(&target, ticket),
             Event::SettingsChanged(settings) => self.settings_changed(settings, now),
+            Event::Paused(paused) => self.pause(paused, now),
             Event::HungUp(ticket) => self.hung_up(ticket),
             Event::Woke => self.woke(now),
             Event::Stop => self.stop(),
@@ -348,6 +354,18 @@ impl Agent {
         effects
     }
 
+    /// What is due meanwhile is due when it goes on.
+    fn pause(&mut self, paused: bool, now: Now) -> Vec<Effect> {
+        self.paused = paused;
+        let ids: Vec<SessionId> = self.sessions.ids().cloned().collect();
+        ids.iter().for_each(|id| self.reschedule(id, now));
+        Vec::new()
+    }
+
+    fn rests(&self, id: &SessionId) -> bool {
+        self.paused && self.sessions.get(id).is_some_and(Session::waits_to_renew)
+    }
+
     /// Asked for tokens or watched a sign-in: either way nobody is there to be told.
     fn hung_up(&mut self, ticket: Ticket) -> Vec<Effect> {
         for session in self.sessions.all_mut().filter(|session| session.is_awaited()) {
@@ -364,6 +382,10 @@ impl Agent {
         };
         let mut effects = Vec::new();
         for id in ids {
+            if self.rests(&id) {
+                self.unschedule(&id);
+                continue;
+            }
             let wants_place = self.sessions.get(&id).is_some_and(|session| session.wants_place(now));
             match wants_place.then(|| self.line.take(now)).flatten() {
                 Some(place) => self.put_in_line(&id, place, now),
@@ -414,6 +436,9 @@ impl Agent {
 
     fn reschedule(&mut self, id: &SessionId, now: Now) {
         self.unschedule(id);
+        if self.rests(id) {
+            return;
+        }
         if let Some(at) = self.sessions.get(id).and_then(|session| session.wake_at(now)) {
             let due = now.steady.saturating_add(at.left(now));
             self.due.insert((due, id.clone()));

@@ -16,6 +16,7 @@ pub mod callback;
 pub mod consent;
 pub mod discovery;
 pub mod host;
+pub mod lock;
 pub mod login;
 pub mod redirect;
 pub mod refusal;

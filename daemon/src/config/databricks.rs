@@ -56,18 +56,19 @@ fn place(section: &Section, text: &databrickscfg::Profile, home: Option<&str>) -
             }
             Identity::Person
         }
-        AuthType::Pat => Identity::Token(section.secret("token").ok_or("pat needs a token")?),
+        AuthType::Pat => Identity::Token(section.secret("token").ok_or("pat needs a token")?.into()),
         AuthType::OauthM2m => {
             needs("client_id", client_id.is_some())?;
             let secret = section.secret("client_secret").ok_or("oauth-m2m needs client_secret")?;
-            Identity::Machine(Machine::Secret(secret))
+            Identity::Machine(Machine::Secret(secret.into()))
         }
         AuthType::AzureClientSecret => {
             client_id.clone_from(&text.azure_client_id);
             needs("azure_client_id", client_id.is_some())?;
             let secret = section.secret("azure_client_secret");
             server.entra = Some(Entra::Principal { tenant: text.azure_tenant_id.clone() });
-            Identity::Machine(Machine::Secret(secret.ok_or("azure-client-secret needs azure_client_secret")?))
+            let secret = secret.ok_or("azure-client-secret needs azure_client_secret")?;
+            Identity::Machine(Machine::Secret(secret.into()))
         }
         AuthType::FileOidc => {
             let path = text.oidc_token_filepath.as_deref().ok_or("file-oidc needs oidc_token_filepath")?;

@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) ca_file: Option<PathBuf>,
     /// Where the key of the stored sessions has to be; it never is elsewhere then. Counts at the start.
     pub(crate) key: Option<Source>,
+    /// Whether sessions are kept fresh while the agent is locked.
+    pub(crate) refresh_while_locked: bool,
     /// Hosts by names of the person's own.
     pub(crate) profile: BTreeMap<String, ProfileText>,
 }
@@ -46,6 +48,7 @@ impl Default for Settings {
             no_proxy: Vec::new(),
             ca_file: None,
             key: None,
+            refresh_while_locked: true,
             profile: BTreeMap::new(),
         }
     }

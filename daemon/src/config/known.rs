@@ -228,7 +228,7 @@ impl Known {
             _ if !own => Ok(Meant::Session(session(Which::Labelled(label)))),
             Identity::Person => Ok(Meant::Session(session(Which::OfProfile(label)))),
             Identity::Token(token) => {
-                Ok(Meant::Token { session: place.session(), host: place.host.clone(), token: token.clone() })
+                Ok(Meant::Token { session: place.session(), host: place.host.clone(), token: token.reveal() })
             }
             Identity::Machine(_) => {
                 let made_from = place.digest();

@@ -131,7 +131,7 @@ pub(super) fn machine_plan(
     };
     let variable = |name: &str| variables.get(name).cloned().or_else(|| own(name));
     let (flow, client_secret) = match &place.identity {
-        Identity::Machine(Machine::Secret(secret)) => (Flow::ClientCredentials, Some(secret.clone())),
+        Identity::Machine(Machine::Secret(secret)) => (Flow::ClientCredentials, Some(secret.reveal())),
         Identity::Machine(Machine::Subject(at)) => {
             let subject = at.find(variable).map_err(|why| {
                 let hint = "sign in from where it is: `sso login --profile NAME`";

@@ -9,6 +9,8 @@ use sso_agent_core::{
 };
 use sso_agent_proto::profile::Source;
 
+use crate::shielded::Shielded;
+
 /// See the module.
 #[derive(Debug, Clone)]
 pub(crate) struct Profile {
@@ -44,14 +46,14 @@ pub(crate) enum Identity {
     /// A program, which the agent signs in when it is asked for a token.
     Machine(Machine),
     /// Nobody: this token is all there is (a personal access token).
-    Token(SecretString),
+    Token(Shielded),
 }
 
 /// What a program shows for itself.
 #[derive(Debug, Clone)]
 pub(crate) enum Machine {
     /// Its secret.
-    Secret(SecretString),
+    Secret(Shielded),
     /// A token of its platform, which is where this says.
     Subject(SubjectAt),
 }
@@ -112,8 +114,8 @@ impl Place {
         add(self.label.as_str());
         match &self.identity {
             Identity::Person => add("person"),
-            Identity::Token(token) => add(token.expose_secret()),
-            Identity::Machine(Machine::Secret(secret)) => add(secret.expose_secret()),
+            Identity::Token(token) => token.open(&mut add),
+            Identity::Machine(Machine::Secret(secret)) => secret.open(&mut add),
             Identity::Machine(Machine::Subject(at)) => add(&format!("{at:?}")),
         }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
@@ -173,7 +175,7 @@ mod tests {
             client_id: Some("c".into()),
             scopes: vec![],
             redirect_port: None,
-            identity: Identity::Machine(Machine::Secret(secret.into())),
+            identity: Identity::Machine(Machine::Secret(SecretString::from(secret).into())),
         };
         assert_eq!(place("one").digest(), place("one").digest());
         assert_ne!(place("one").digest(), place("two").digest());

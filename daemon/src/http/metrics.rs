@@ -123,6 +123,7 @@ impl Tally {
             EventKind::SessionAdded
             | EventKind::SessionRemoved
             | EventKind::AgentLocked
+            | EventKind::AgentUnlocked
             | EventKind::ConfigReloaded
             | EventKind::ConfigInvalid => return,
         };

@@ -85,7 +85,8 @@ impl Api {
                 return answer::error(status, "invalid_request", message, "send one JSON object");
             }
         };
-        match read(method, &body) {
+        let call = read(method, &body).and_then(|call| self.service.admit(&call).map(|()| call));
+        match call {
             Err(error) => answer::refused(error),
             Ok(Call::SessionLogin(login)) => login::tell(&self.service, login).await,
             Ok(Call::EventsSubscribe(wish)) => events::tell(&self.service, wish, self.stop.clone()),
@@ -95,6 +96,8 @@ impl Api {
                 | Call::AgentReload
                 | Call::AgentRekey(_)
                 | Call::AgentShutdown
+                | Call::AgentLock(_)
+                | Call::AgentUnlock(_)
                 | Call::SessionImport(_)
                 | Call::SessionList(_)
                 | Call::SessionShow(_)

@@ -6,6 +6,8 @@ use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, RedirectUrl, Scope
 use secrecy::SecretString;
 use sso_agent_core::discovery::Metadata;
 
+use crate::shielded::Shielded;
+
 /// What nobody may set but us.
 const OWN: [&str; 7] = [
     "client_id",
@@ -24,7 +26,7 @@ pub(crate) struct Authorization {
     /// What the redirect must know.
     pub(crate) state: SecretString,
     /// What the exchange must know (RFC 7636).
-    pub(crate) verifier: SecretString,
+    pub(crate) verifier: Shielded,
 }
 
 impl std::fmt::Debug for Authorization {
@@ -60,7 +62,7 @@ pub(crate) fn authorize(
     Some(Authorization {
         url: url.into(),
         state: state.into_secret().into(),
-        verifier: verifier.into_secret().into(),
+        verifier: SecretString::from(verifier.into_secret()).into(),
     })
 }
 
@@ -92,7 +94,8 @@ mod tests {
     fn the_address_has_what_an_issuer_needs_and_nothing_else() {
         let authorization = made("https://i.example/authorize");
         let query = query(&authorization);
-        let verifier = authorization.verifier.expose_secret();
+        let verifier = authorization.verifier.reveal();
+        let verifier = verifier.expose_secret();
         let challenge = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
         let expected = [
             ("client_id", "client"),
@@ -126,7 +129,7 @@ mod tests {
     fn no_two_sign_ins_share_a_secret() {
         let (a, b) = (made("https://i.example/a"), made("https://i.example/a"));
         assert_ne!(a.state.expose_secret(), b.state.expose_secret());
-        assert_ne!(a.verifier.expose_secret(), b.verifier.expose_secret());
+        assert_ne!(a.verifier.reveal().expose_secret(), b.verifier.reveal().expose_secret());
         assert_eq!(format!("{a:?}"), "Authorization { .. }");
     }
 }

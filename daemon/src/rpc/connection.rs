@@ -205,6 +205,9 @@ fn read(request: &[u8], service: &Shared) -> Option<Read> {
         Ok(call) => call,
         Err(error) => return Some(Read::Done(error_line(&id, error).into())),
     };
+    if let Err(error) = service.admit(&call) {
+        return Some(Read::Done(error_line(&id, error).into()));
+    }
     match service.at_once(&id, &call) {
         Some(reply) => {
             service.handle.tally().token(Door::Rpc);
@@ -241,6 +244,8 @@ fn begin(
         | Call::AgentReload
         | Call::AgentRekey(_)
         | Call::AgentShutdown
+        | Call::AgentLock(_)
+        | Call::AgentUnlock(_)
         | Call::SessionImport(_)
         | Call::ProfileList
         | Call::MetadataUrl(_)

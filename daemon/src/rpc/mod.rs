@@ -2,6 +2,7 @@
 
 pub(crate) mod connection;
 pub(crate) mod listen;
+mod locking;
 mod machines;
 mod scopes;
 mod sealed;

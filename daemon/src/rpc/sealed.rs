@@ -88,21 +88,18 @@ impl Service {
         Ok(())
     }
 
-    /// Opens the key of the stored sessions, if it waits for its passphrase, and loads what it sealed. Whether there
-    /// was one to open.
-    #[allow(dead_code, reason = "for `agent.unlock`")]
-    pub(super) async fn unlock_stored(&self, passphrase: secrecy::SecretString) -> Result<bool, Fault> {
+    /// Opens the key of the stored sessions, which waits for its passphrase, and loads what it sealed.
+    ///
+    /// # Errors
+    /// That is not it, or too many are trying.
+    pub(super) async fn unlock_stored(&self, passphrase: secrecy::SecretString) -> Result<(), RpcError> {
         let store = self.about.store.clone();
-        if !store.needs_passphrase() {
-            return Ok(false);
-        }
-        let hint = "type it again; `sso agent rekey` set it";
-        let denied = |why: String| Fault::new(Kind::Denied, why, hint);
-        match tokio::task::spawn_blocking(move || store.unlock(&passphrase)).await {
-            Ok(unlocked) => unlocked.map_err(|error| denied(error.to_string()))?,
-            Err(_) => return Err(denied("the passphrase could not be tried".to_owned())),
-        }
-        self.load_late().await.map(|()| true)
+        let opens = async {
+            let unlocked = tokio::task::spawn_blocking(move || store.unlock(&passphrase)).await;
+            matches!(unlocked, Ok(Ok(())))
+        };
+        self.padlock.paced(opens).await.map_err(super::locking::refused)?;
+        Ok(self.load_late().await?)
     }
 
     /// Moves everything that is stored to another key; goes on if whoever asked hangs up.

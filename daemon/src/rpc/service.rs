@@ -34,6 +34,7 @@ use crate::{
     config::{self, Config, Known, Meant, Reading},
     handle::{Handle, LoginWatch, Message},
     http::metadata::{self, Metadata},
+    padlock::Padlock,
     signin::Takeover,
     store::{Store, Trouble, Unreadable},
     web::Web,
@@ -82,6 +83,7 @@ pub(crate) struct Service {
     pub(crate) apps: Arc<Apps>,
     pub(crate) web: Arc<Web>,
     pub(crate) metadata: Arc<Metadata>,
+    pub(super) padlock: Arc<Padlock>,
     pub(crate) about: About,
 }
 
@@ -93,13 +95,15 @@ impl Service {
         metadata: Arc<Metadata>,
         apps: Arc<Apps>,
         web: Arc<Web>,
+        padlock: Arc<Padlock>,
         about: About,
     ) -> Self {
-        Self { handle, config, machines: Machines::default(), apps, web, metadata, about }
+        Self { handle, config, machines: Machines::default(), apps, web, metadata, padlock, about }
     }
 
     /// Answers everything that ends with one reply and needs no progress.
     pub(crate) async fn answer(&self, id: &Id, call: Call) -> Result<Line, RpcError> {
+        self.admit(&call)?;
         match call {
             Call::TokenGet(ask) => self.token(id, &ask).await,
             Call::AgentInfo => Ok(line(id, &self.info().await?)),
@@ -122,6 +126,8 @@ impl Service {
                 Ok(line(id, &LoggedOut { revoked }))
             }
             Call::AgentRekey(rekey) => Ok(line(id, &self.rekey(rekey).await?)),
+            Call::AgentLock(lock) => Ok(line(id, &self.lock(lock).await?)),
+            Call::AgentUnlock(unlock) => Ok(line(id, &self.unlock(unlock).await?)),
             Call::AgentReload => Ok(line(id, &self.reload().await?)),
             Call::ProfileList => Ok(line(id, &self.profiles().await?)),
             Call::SessionImport(import) => Ok(line(id, &self.import(import).await?)),
@@ -246,7 +252,7 @@ impl Service {
             started_at: clock::timestamp(self.about.started.wall),
             sessions,
             web_sessions,
-            locked: false,
+            locked: self.padlock.is_locked() || self.about.store.needs_passphrase(),
             methods: method::names().map(str::to_owned).collect(),
             key: self.about.store.key(),
             key_problem: self.about.store.key_problem(),

@@ -79,6 +79,7 @@ impl Service {
         };
         let need = translate::need(ask, known.settings.force_refresh_within);
         let (session, lease) = told(self.token_meant(&known, meant, ask, need).await?)?;
+        self.still_open()?;
         Ok(token_line(id, &session, &Offered::from(lease), clock::now()))
     }
 

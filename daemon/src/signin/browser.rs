@@ -25,6 +25,7 @@ use crate::{
     },
     issuer::{self, Authorization, Http, Manner},
     rpc::translate,
+    shielded::Shielded,
     spender::{By, Spender},
     store::Renewal,
 };
@@ -49,7 +50,7 @@ pub(super) async fn sign_in(
     step(Step::Exchanging);
     let page = match code(callback) {
         Ok(code) => {
-            let by = By::Code { code, verifier: browser.verifier };
+            let by = By::Code { code, verifier: browser.verifier.reveal() };
             match bank(spender, record(plan, &chosen), by, report).await {
                 Ok(banked) => Page::SignedIn { host: plan.host.url().to_owned(), user: banked.about.user },
                 Err(refusal) => failed(plan, &refusal),
@@ -79,7 +80,7 @@ async fn send_out(
 /// A browser that is on its way.
 struct Browser {
     waiting: Waiting,
-    verifier: SecretString,
+    verifier: Shielded,
 }
 
 async fn begin(

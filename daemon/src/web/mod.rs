@@ -95,7 +95,7 @@ impl Web {
             // The agent has it, and what it has leaves it in no form.
             record.client_secret = None;
         }
-        let pending = Pending { record, state, verifier, issuer, iss_required };
+        let pending = Pending { record, state, verifier: verifier.reveal(), issuer, iss_required };
         if pending.is_too_long() {
             let why =
                 "client, secret, redirect URL and scopes together are too long for a consent".to_owned();

@@ -165,6 +165,7 @@ fn wait_for_refresh(events: Events) -> Result<(), Failure> {
             EventKind::TokenRefreshed => return Ok(()),
             EventKind::SessionAdded
             | EventKind::AgentLocked
+            | EventKind::AgentUnlocked
             | EventKind::ConfigReloaded
             | EventKind::ConfigInvalid => {}
             EventKind::SessionRemoved | EventKind::SessionLoginRequired | EventKind::SessionRetrying => break,

@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod exec;
 mod import;
+mod lock;
 mod login;
 mod logout;
 mod metadata;
@@ -32,6 +33,8 @@ pub(crate) fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Token(args) => token::run(args, output),
         Command::Status(args) => status::run(args, output),
         Command::Logout(args) => logout::run(args, output),
+        Command::Lock => lock::lock(output),
+        Command::Unlock => lock::unlock(output),
         Command::Exec(args) => exec::run(args, output),
         Command::Env(args) => metadata::env(args, output),
         Command::MetadataUrl(args) => metadata::url(args, output),

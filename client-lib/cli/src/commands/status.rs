@@ -163,7 +163,7 @@ fn remarks(agent: &Info) -> Vec<String> {
         remarks.push(format!("Web apps have signed in {count} users: `sso status --web`."));
     }
     if agent.locked {
-        remarks.push("The agent is locked and hands out no tokens.".to_owned());
+        remarks.push("The agent is locked and hands out no tokens: `sso unlock`.".to_owned());
     }
     remarks.extend(
         agent.unreadable.iter().map(|what| format!("Left alone, for it cannot be read: {}", clean(what))),

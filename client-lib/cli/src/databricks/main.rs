@@ -22,6 +22,8 @@ mod marker;
 #[path = "../private.rs"]
 #[allow(dead_code, reason = "`sso` makes and removes such files as well; its tests come along")]
 mod private;
+#[path = "../process.rs"]
+mod process;
 mod profiles;
 mod resolve;
 mod say;
@@ -39,6 +41,7 @@ use args::{Command, Meant};
 static MARK: [u8; 52] = *b"sso-agent's stand-in for the Databricks CLI d8f3a1c6";
 
 fn main() -> ExitCode {
+    process::harden();
     let args: Vec<_> = std::env::args_os().skip(1).collect();
     let outcome = match args::read(&args) {
         Ok(Meant::Ours(command, said)) => run(command, &said),

@@ -8,6 +8,8 @@ use crate::{
     words::{Label, Need},
 };
 
+mod paused;
+
 fn at(steady: u64, set: i64) -> Now {
     let wall = 1_000_000u64.saturating_add(steady).saturating_add_signed(set);
     Now { steady: Duration::from_secs(steady), wall: Duration::from_secs(wall) }

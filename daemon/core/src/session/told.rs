@@ -1,5 +1,17 @@
 //! What is told of a session to whoever looks on.
 
+use super::{Renewal, Session};
+
+impl Session {
+    /// Whether nothing will happen to it but a renewal that nobody waits for.
+    pub fn waits_to_renew(&self) -> bool {
+        match self.renewal {
+            Renewal::Fresh { .. } | Renewal::Retrying { .. } => self.waiters.is_empty(),
+            Renewal::Renewing { .. } | Renewal::Ending | Renewal::Ended { .. } => false,
+        }
+    }
+}
+
 /// What may interest somebody who did not ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {

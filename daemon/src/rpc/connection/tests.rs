@@ -32,7 +32,8 @@ fn service() -> Shared {
     let spender = Arc::new(Spender::here(store.clone(), crate::issuer::Settings::default()));
     let apps = Apps::new(store.clone(), spender.clone(), None);
     let web = Arc::new(Web::new(Arc::default(), store, spender));
-    Arc::new(Service::new(handle, config, Metadata::load(None).0, apps, web, about))
+    let padlock = Arc::new(crate::padlock::Padlock::read(None));
+    Arc::new(Service::new(handle, config, Metadata::load(None).0, apps, web, padlock, about))
 }
 
 fn lease(now: Now) -> Lease {
