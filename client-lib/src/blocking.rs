@@ -9,7 +9,7 @@ use interprocess::local_socket::{Stream, traits::Stream as _};
 use secrecy::zeroize::Zeroizing;
 use serde::de::DeserializeOwned;
 use sso_agent_proto::{
-    agent::{Done, Info},
+    agent::{Done, Info, Rekey, Rekeyed},
     consent::{ConsentEnd, ConsentFinish, ConsentFinished, ConsentStart, ConsentStarted},
     events::{Event, EventKind, Subscribe},
     lines::Lines,
@@ -232,6 +232,14 @@ impl Agent {
     /// As of [`Self::call`].
     pub fn reload(&mut self) -> Result<()> {
         self.call(&Call::AgentReload).and_then(wire::done)
+    }
+
+    /// Moves everything that is stored to another key.
+    ///
+    /// # Errors
+    /// As of [`Self::call`].
+    pub fn rekey(&mut self, rekey: Rekey) -> Result<Rekeyed> {
+        self.call(&Call::AgentRekey(rekey))
     }
 
     /// Turns the connection into a stream of what happens; all kinds when `kinds` is empty.

@@ -8,6 +8,8 @@ use sso_agent_proto::{DEFAULT_WAIT_S, method::Call};
 const AT_ONCE: Duration = Duration::from_secs(10);
 /// What one request to an issuer may take at the agent.
 const ISSUER: Duration = Duration::from_secs(45);
+/// Each session is written anew, and waits for the disk.
+const REKEY: Duration = Duration::from_secs(10 * 60);
 /// How much later than its own deadline the agent may be.
 const MARGIN: Duration = Duration::from_secs(5);
 /// What a person gets to sign in when the request does not say, in seconds.
@@ -27,6 +29,7 @@ impl Deadline {
             Call::SessionLogin(login) => {
                 Duration::from_secs(login.timeout_s.unwrap_or(DEFAULT_LOGIN_S)) + ISSUER
             }
+            Call::AgentRekey(_) => REKEY,
             Call::SessionLogout(_)
             | Call::SessionImport(_)
             | Call::ConsentStart(_)

@@ -80,6 +80,7 @@ pub(crate) fn repeatable(call: &Call) -> bool {
     match call {
         Call::AgentInfo
         | Call::AgentReload
+        | Call::AgentRekey(_)
         | Call::TokenGet(_)
         | Call::SessionList(_)
         | Call::SessionShow(_)

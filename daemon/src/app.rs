@@ -1,6 +1,11 @@
 //! Builds the parts in the order in which they need each other, and takes them down again.
 
-use std::{future::Future, path::Path, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    path::Path,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use interprocess::local_socket::tokio::Listener;
 use sso_agent_core::{
@@ -32,7 +37,8 @@ use crate::{
     snapshot::Snapshot,
     spender::{Spender, restored},
     store::{
-        self, Loaded, LockError, Memory, Record, SealedFiles, Store, StoreError, StoreLock, SystemKeyring,
+        self, KeySetup, Loaded, LockError, Memory, Record, SealedFiles, Store, StoreError, StoreLock,
+        SystemKeyring,
     },
     systemd,
     web::{self, Handles, Web},
@@ -107,19 +113,20 @@ pub async fn run(
     let _state_lock = if options.ephemeral { None } else { Some(lock_state(&options.places.state)?) };
     let (listener, place, _socket_lock) = listener(&options.places.socket, systemd::RPC, &mut inherited)?;
     let (http, _http_lock) = http_listener(&options.places.http_socket, &mut inherited).unzip();
-    let store = open_store(&options).await?;
+    let config = read_config(&options.places).await?;
+    let store = open_store(&options, &config).await?;
     let snapshot = Arc::new(Snapshot::default());
     let (handle, inbox) = Handle::new(snapshot.clone());
     let handles = Arc::new(Handles::open((!options.ephemeral).then(|| options.places.state.join(web::FILE))));
-    let (agent, mut unreadable) = load(&store, &snapshot, &handles).await?;
+    let about = Facts::new(started, store.clone());
+    let (agent, mut unreadable) = load(&about, &snapshot, &handles).await?;
     let (sessions, web_sessions) = (agent.sessions().len(), agent.web_sessions().len());
-    let config = read_config(&options.places).await?;
     let (metadata, addresses) = Metadata::load((!options.ephemeral).then(|| options.places.state.join(FILE)));
     let spender = Arc::new(Spender::new(store.clone(), Http::new()));
     let apps_folder = (!options.ephemeral).then(|| options.places.state.join(account::FOLDER));
     let apps = Apps::new(store.clone(), spender.clone(), apps_folder);
     unreadable.extend(apps.read().await);
-    let about = Facts { started, key: store.key(), unreadable };
+    *about.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = unreadable;
     let web = Arc::new(Web::new(handles.clone(), store, spender.clone()));
     let served = handle.clone();
     let service = Arc::new(Service::new(served, config.clone(), metadata.clone(), apps, web, about));
@@ -221,12 +228,14 @@ async fn watch_config(config: Arc<Config>, handle: Handle) {
     .await;
 }
 
-async fn open_store(options: &Options) -> Result<Arc<dyn Store>, StartError> {
+async fn open_store(options: &Options, config: &Config) -> Result<Arc<dyn Store>, StartError> {
     if options.ephemeral {
         return Ok(Arc::new(Memory::default()));
     }
     let (state, spare) = (options.places.state.clone(), options.places.socket.with_file_name(SPARE));
-    let open = move || Ok::<_, StoreError>(SealedFiles::open(&state, SystemKeyring)?.beside(&spare));
+    let choice = config.known().settings.key;
+    let setup = KeySetup { choice, credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into) };
+    let open = move || Ok::<_, StoreError>(SealedFiles::open(&state, SystemKeyring, setup)?.beside(&spare));
     let opened = tokio::task::spawn_blocking(open).await;
     match opened {
         Ok(store) => Ok(Arc::new(store?)),
@@ -235,36 +244,35 @@ async fn open_store(options: &Options) -> Result<Arc<dyn Store>, StartError> {
 }
 
 async fn load(
-    store: &Arc<dyn Store>,
+    about: &Facts,
     snapshot: &Snapshot,
     handles: &Handles,
 ) -> Result<(Agent, Vec<String>), StartError> {
-    let from = store.clone();
+    let from = about.store.clone();
     let loaded = tokio::task::spawn_blocking(move || from.load_all()).await;
     let Loaded { records, unreadable } =
         loaded.map_err(|_| StartError::Store("reading it failed".to_owned()))??;
+    about.note_sealed(&unreadable);
     let mut unreadable: Vec<String> = unreadable.iter().map(ToString::to_string).collect();
     let mut agent = Agent::new(random::seed());
     for record in records {
-        match restore(&mut agent, &record) {
-            Ok(effects) => {
-                offer(snapshot, effects);
-                if let Some(user) = &record.web {
-                    let since = Duration::from_secs(record.created_at);
-                    handles.restore(SessionId::named(&record.id), user, since, clock::now());
-                }
-            }
+        match restore(&mut agent, handles, &record) {
+            Ok(effects) => offer(snapshot, effects),
             Err(why) => unreadable.push(format!("{}: {why}", record.id)),
         }
     }
     handles.restored();
+    if let Some(problem) = about.store.key_problem() {
+        tracing::warn!(problem, "the key of the stored sessions");
+    }
     for what in &unreadable {
         tracing::warn!(what, "not loaded");
     }
     Ok((agent, unreadable))
 }
 
-fn restore(agent: &mut Agent, record: &Record) -> Result<Vec<Effect>, String> {
+/// Takes in one session as it is on record.
+pub(crate) fn restore(agent: &mut Agent, handles: &Handles, record: &Record) -> Result<Vec<Effect>, String> {
     let now = clock::now();
     if record.web.as_ref().is_some_and(|user| !web::is_sound(user)) {
         return Err("it does not say whose handle it is for".to_owned());
@@ -272,6 +280,10 @@ fn restore(agent: &mut Agent, record: &Record) -> Result<Vec<Effect>, String> {
     let about = signin::about(record)?;
     let renewable = signin::renewable(record);
     let lease = record.lease.as_ref().map(|lease| Arc::new(restored(lease, now)));
+    if let Some(user) = &record.web {
+        let since = Duration::from_secs(record.created_at);
+        handles.restore(SessionId::named(&record.id), user, since, now);
+    }
     Ok(agent.restore(about, renewable, lease, record.login_required.clone(), now))
 }
 

@@ -18,12 +18,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    clock,
+    app, clock,
     config::Config,
     handle::{Handle, LoginNews, Message, TokenAsk},
     rpc::listen::Place,
     signin::{self, Links, Takeover},
     spender::Spender,
+    store::Record,
     systemd,
     web::Handles,
 };
@@ -199,6 +200,10 @@ impl Driver {
                 self.logouts.insert(ticket, done);
                 self.happened(Event::LogoutAsked(target, ticket));
             }
+            Message::Restore { records, done } => {
+                // Whoever asked may be gone by now, which is no fault.
+                let _ = done.send(self.restore(&records));
+            }
             // What is known of a host may be due to what they were.
             Message::SettingsChanged(settings) => {
                 self.spender.http().discoveries().forget();
@@ -213,6 +218,22 @@ impl Driver {
             }
             Message::Stop => {}
         }
+    }
+
+    /// Takes in what could not be read when the agent started.
+    fn restore(&mut self, records: &[Record]) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for record in records {
+            let id = SessionId::named(&record.id);
+            if self.agent.session(&id).is_some() {
+                continue;
+            }
+            match app::restore(&mut self.agent, &self.handles, record) {
+                Ok(effects) => effects.into_iter().for_each(|effect| self.perform(effect)),
+                Err(why) => wrong.push(format!("{id}: {why}")),
+            }
+        }
+        wrong
     }
 
     fn let_go(&mut self, event: &Event) {

@@ -20,7 +20,7 @@ use sso_agent_proto::events;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::{http::metrics::Tally, signin::Takeover, snapshot::Snapshot};
+use crate::{http::metrics::Tally, signin::Takeover, snapshot::Snapshot, store::Record};
 
 /// What reaches the driver.
 pub(crate) enum Message {
@@ -42,6 +42,8 @@ pub(crate) enum Message {
     Login { plan: Box<Plan>, ticket: Ticket, news: mpsc::UnboundedSender<LoginNews> },
     /// Somebody wants to sign out.
     Logout { target: Target, ticket: Ticket, done: oneshot::Sender<Result<bool, Refusal>> },
+    /// These are on record: those that are not known yet are taken in. Tells what is wrong with any.
+    Restore { records: Vec<Record>, done: oneshot::Sender<Vec<String>> },
     /// The person's settings have changed; these are those that programs sign in from, if all of them
     /// could be read.
     SettingsChanged(Option<BTreeSet<String>>),

@@ -1,7 +1,10 @@
-//! `agent.info`, `agent.shutdown`.
+//! `agent.info`, `agent.rekey`, `agent.shutdown`.
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+
+use crate::secret;
 
 /// Who is answering.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +28,9 @@ pub struct Info {
     pub methods: Vec<String>,
     /// What the sessions on disk are sealed with.
     pub key: Key,
+    /// What is the matter with that key, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_problem: Option<String>,
     /// What is on disk and could not be read, in words; nothing of it was changed.
     pub unreadable: Vec<String>,
 }
@@ -37,8 +43,36 @@ pub enum Key {
     Keyring,
     /// A file beside the sessions: protects copies and backups of them, not the account.
     File,
+    /// A credential that systemd hands to the service.
+    Credential,
+    /// A file that only a passphrase opens.
+    Passphrase,
     /// Nothing is kept on disk.
     None,
+}
+
+/// Move everything that is stored to another key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rekey {
+    /// Where the key is to be.
+    pub to: Key,
+    /// Opens the key from then on, if it is to have a passphrase.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "secret::on_wire_option")]
+    pub passphrase: Option<SecretString>,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rekeyed {
+    /// Where the key is now.
+    pub key: Key,
+    /// So many sessions are sealed with it.
+    pub sessions: usize,
+    /// So many kept apps are sealed with it.
+    pub apps: usize,
+    /// What could not be opened and was left as it is, in words; its key is kept.
+    pub left: Vec<String>,
 }
 
 /// The answer of a method that has nothing to say.

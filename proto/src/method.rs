@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::{
+    agent::Rekey,
     app::AppCall,
     consent::{ConsentEnd, ConsentFinish, ConsentStart},
     events::Subscribe,
@@ -101,6 +102,8 @@ methods! {
     AgentReload = "agent.reload",
     /// Stop when what is under way is done.
     AgentShutdown = "agent.shutdown",
+    /// Move what is stored to another key: [`crate::agent::Rekeyed`].
+    AgentRekey(Rekey) = "agent.rekey",
     /// An access token: [`crate::token::Token`].
     TokenGet(TokenGet) = "token.get",
     /// Sign in: [`crate::session::Session`], progress before it.

@@ -7,7 +7,7 @@ use std::{fs, path::PathBuf};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sso_agent_proto::{
-    agent::{Done, Info},
+    agent::{Done, Info, Rekeyed},
     app::{AppCall, AppCreated, KeptApps},
     consent::{ConsentFinished, ConsentStarted},
     events::Event,
@@ -43,6 +43,7 @@ fn every_method_is_read_and_its_result_written_as_pinned() {
         match call {
             Call::AgentInfo => same::<Info>(result),
             Call::AgentReload | Call::AgentShutdown | Call::EventsSubscribe(_) => same::<Done>(result),
+            Call::AgentRekey(_) => same::<Rekeyed>(result),
             Call::TokenGet(_) => same::<Token>(result),
             Call::SessionLogin(_) | Call::SessionImport(_) | Call::SessionShow(_) => same::<Session>(result),
             Call::ProfileList => same::<Profiles>(result),

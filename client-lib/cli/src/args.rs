@@ -277,12 +277,34 @@ pub(crate) enum Agent {
     },
     /// Disable and remove the systemd user units
     Uninstall,
+    /// Seal everything that is stored anew, with a key that is kept elsewhere
+    ///
+    /// Can be broken off at any point and done again. A passphrase is typed, or is the first line of stdin where that
+    /// is no terminal.
+    Rekey {
+        /// Where the key is to be
+        #[arg(long, value_name = "WHERE")]
+        to: KeyPlace,
+    },
     /// Show what the agent logged
     Logs {
         /// Stay and show what is added
         #[arg(long, short)]
         follow: bool,
     },
+}
+
+/// Where the key of the stored sessions can be.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum KeyPlace {
+    /// The keyring of the desktop
+    Keyring,
+    /// A file beside the sessions: protects copies of them, not the account
+    File,
+    /// A credential that systemd hands to the service
+    Credential,
+    /// A file that only a passphrase opens
+    Passphrase,
 }
 
 #[derive(Debug, Subcommand)]

@@ -175,6 +175,15 @@ impl Kept {
         Ok(())
     }
 
+    /// Seals all of them anew, with the key that is the current one now; says how many.
+    pub(super) fn reseal(&self) -> Result<usize, StoreError> {
+        let _writing = lock(&self.writing);
+        let entries: Vec<Entry> = self.entries().values().cloned().collect();
+        let count = entries.len();
+        entries.into_iter().try_for_each(|entry| self.write(entry))?;
+        Ok(count)
+    }
+
     /// Takes over what was changed of an app, if it is kept.
     pub(super) fn change(&self, account_id: &str, update: &AppUpdate) -> Result<(), StoreError> {
         let _writing = lock(&self.writing);

@@ -69,6 +69,11 @@ impl Apps {
         read.await.unwrap_or_else(|_| vec![format!("{FOLDER}: reading it failed")])
     }
 
+    /// Seals what is kept anew, with the key that is the current one now; says how many that were.
+    pub(crate) fn reseal(&self) -> Result<usize, StoreError> {
+        self.kept.reseal()
+    }
+
     /// The client that is kept under the name of its app.
     ///
     /// # Errors

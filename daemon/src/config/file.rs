@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Deserializer};
 
+use crate::store::Source;
+
 /// How old a token may be at most for those who ask for a new one, if the file does not say.
 const FORCE_REFRESH_WITHIN: Duration = Duration::from_secs(30);
 
@@ -20,6 +22,8 @@ pub(crate) struct Settings {
     /// After so long without being used, the session of a web app's user ends.
     #[serde(deserialize_with = "some_time")]
     pub(crate) web_session_idle: Duration,
+    /// Where the key of the stored sessions has to be; it never is elsewhere then. Counts at the start.
+    pub(crate) key: Option<Source>,
     /// Hosts by names of the person's own.
     pub(crate) profile: BTreeMap<String, ProfileText>,
 }
@@ -29,6 +33,7 @@ impl Default for Settings {
         Self {
             force_refresh_within: FORCE_REFRESH_WITHIN,
             web_session_idle: WEB_SESSION_IDLE,
+            key: None,
             profile: BTreeMap::new(),
         }
     }
@@ -104,6 +109,12 @@ mod tests {
         let all: Vec<String> = CONFIG_TEMPLATE.lines().filter_map(set).collect();
         let settings = read(&all.join("\n")).unwrap();
         assert_eq!((settings.profile.len(), settings.force_refresh_within), (2, FORCE_REFRESH_WITHIN));
+    }
+
+    #[test]
+    fn the_source_of_the_key_is_one_of_four_words() {
+        assert_eq!(read("key = \"credential\"").unwrap().key, Some(Source::Credential));
+        assert!(read("key = \"CANARY\"").unwrap_err().starts_with("line 1: unknown variant"));
     }
 
     #[test]

@@ -93,6 +93,7 @@ impl Api {
             Ok(
                 call @ (Call::AgentInfo
                 | Call::AgentReload
+                | Call::AgentRekey(_)
                 | Call::AgentShutdown
                 | Call::SessionImport(_)
                 | Call::SessionList(_)

@@ -239,6 +239,7 @@ fn begin(
         Call::TokenGet(_)
         | Call::AgentInfo
         | Call::AgentReload
+        | Call::AgentRekey(_)
         | Call::AgentShutdown
         | Call::SessionImport(_)
         | Call::ProfileList

@@ -4,6 +4,7 @@ pub(crate) mod connection;
 pub(crate) mod listen;
 mod machines;
 mod scopes;
+mod sealed;
 pub(crate) mod service;
 mod tokens;
 pub(crate) mod translate;

@@ -1,6 +1,9 @@
 //! What each method does: at once where that is possible, else by asking the driver.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use serde::Serialize;
 use sso_agent_core::{
@@ -13,7 +16,7 @@ use sso_agent_core::{
 };
 use sso_agent_proto::{
     PROTOCOL,
-    agent::{Done, Info, Key},
+    agent::{Done, Info},
     events::Event,
     fault::{Fault, Kind},
     method::{self, Call},
@@ -32,6 +35,7 @@ use crate::{
     handle::{Handle, LoginWatch, Message},
     http::metadata::{self, Metadata},
     signin::Takeover,
+    store::{Store, Trouble, Unreadable},
     web::Web,
 };
 
@@ -45,11 +49,29 @@ const LINE: usize = 480 * 1024;
 pub(crate) type Line = Wiped;
 
 /// What this agent is, as far as it does not change.
-#[derive(Debug)]
 pub(crate) struct About {
     pub(crate) started: Now,
-    pub(crate) key: Key,
-    pub(crate) unreadable: Vec<String>,
+    pub(crate) store: Arc<dyn Store>,
+    /// What is on disk and is none of the sessions, in words.
+    pub(crate) unreadable: Mutex<Vec<String>>,
+    /// Whether some of it waits for its key.
+    sealed: AtomicBool,
+}
+
+impl About {
+    pub(crate) fn new(started: Now, store: Arc<dyn Store>) -> Self {
+        Self { started, store, unreadable: Mutex::default(), sealed: AtomicBool::default() }
+    }
+
+    /// Notes whether there is something that waits for its key.
+    pub(crate) fn note_sealed(&self, unreadable: &[Unreadable]) {
+        let sealed = unreadable.iter().any(|found| found.trouble == Trouble::Sealed);
+        self.sealed.store(sealed, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_sealed(&self) -> bool {
+        self.sealed.load(Ordering::Relaxed)
+    }
 }
 
 /// See the module.
@@ -99,6 +121,7 @@ impl Service {
                 let revoked = revoked.map_err(|refusal| translate::fault(&refusal))?;
                 Ok(line(id, &LoggedOut { revoked }))
             }
+            Call::AgentRekey(rekey) => Ok(line(id, &self.rekey(rekey).await?)),
             Call::AgentReload => Ok(line(id, &self.reload().await?)),
             Call::ProfileList => Ok(line(id, &self.profiles().await?)),
             Call::SessionImport(import) => Ok(line(id, &self.import(import).await?)),
@@ -225,8 +248,9 @@ impl Service {
             web_sessions,
             locked: false,
             methods: method::names().map(str::to_owned).collect(),
-            key: self.about.key,
-            unreadable: self.about.unreadable.clone(),
+            key: self.about.store.key(),
+            key_problem: self.about.store.key_problem(),
+            unreadable: self.about.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         })
     }
 

@@ -21,6 +21,7 @@ use sso_agent_proto::{
 
 use super::{
     scopes::{self, Wish},
+    sealed::sealed,
     service::{Line, Service, stopped},
     translate,
 };
@@ -73,7 +74,7 @@ impl Service {
     /// Answers `token.get`, however long it takes.
     pub(super) async fn token(&self, id: &Id, ask: &TokenGet) -> Result<Line, RpcError> {
         let (known, meant) = match &ask.handle {
-            Some(handle) => (self.config.known(), self.meant_by(handle, ask)?),
+            Some(handle) => (self.config.known(), self.meant_by(handle, ask).await?),
             None => self.meant(&ask.target()).await?,
         };
         let need = translate::need(ask, known.settings.force_refresh_within);
@@ -93,13 +94,19 @@ impl Service {
         Ok(told(self.token_meant(known, meant, &ask, need).await?)?.1)
     }
 
-    fn meant_by(&self, handle: &SecretString, ask: &TokenGet) -> Result<Meant, RpcError> {
+    async fn meant_by(&self, handle: &SecretString, ask: &TokenGet) -> Result<Meant, RpcError> {
         if ask.names_a_place() {
             let why = "a handle names its session: leave host, profile, session, label and account_id out";
             return Err(RpcError::new(Code::InvalidParams, why));
         }
+        if self.web_session(handle).is_none() && self.about.has_sealed() {
+            self.load_late().await?;
+        }
         match self.web_session(handle) {
             Some(session) => Ok(Meant::Session(Target::Web(session))),
+            None if self.about.has_sealed() => {
+                Err(sealed("no session that can be read has this handle, and some wait for their key").into())
+            }
             None => Err(translate::fault(&Refusal::no_such_handle()).into()),
         }
     }
@@ -139,7 +146,9 @@ impl Service {
     async fn lease(&self, target: Target, ask: &TokenGet, need: Need) -> Result<Answer, RpcError> {
         let wait = translate::wait(ask);
         if ask.scopes.is_empty() {
-            return Ok(self.handle.token(target, need, wait).await);
+            let answer = self.handle.token(target.clone(), need.clone(), wait).await;
+            let again = self.appears(&target, &answer).await?;
+            return Ok(if again { self.handle.token(target, need, wait).await } else { answer });
         }
         let look = move |agent: &Agent, _| {
             let id = agent.find(&target)?;

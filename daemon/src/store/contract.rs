@@ -5,7 +5,7 @@ use tempfile::tempdir;
 use zeroize::Zeroizing;
 
 use super::{
-    Kept, Memory, SealedFiles, Store,
+    Kept, KeySetup, Memory, SealedFiles, Store,
     keys::testing::{Silent, Unlocked},
     record::{Record, example},
 };
@@ -19,13 +19,13 @@ fn memory_is_a_store() {
 #[test]
 fn sealed_files_are_a_store_whichever_key_they_have() {
     let (dir, other) = (tempdir().unwrap(), tempdir().unwrap());
-    let by_file = SealedFiles::open(dir.path(), Silent).unwrap();
-    let by_keyring = SealedFiles::open(other.path(), Unlocked(1)).unwrap();
+    let by_file = SealedFiles::open(dir.path(), Silent, KeySetup::default()).unwrap();
+    let by_keyring = SealedFiles::open(other.path(), Unlocked(1), KeySetup::default()).unwrap();
     keeps_the_contract(&by_file);
     keeps_the_contract(&by_keyring);
 
     let (dir, spare) = (tempdir().unwrap(), tempdir().unwrap());
-    let beside = SealedFiles::open(dir.path(), Silent).unwrap().beside(spare.path());
+    let beside = SealedFiles::open(dir.path(), Silent, KeySetup::default()).unwrap().beside(spare.path());
     keeps_the_contract(&beside);
 
     let (dir, spare) = (tempdir().unwrap(), tempdir().unwrap());
@@ -39,15 +39,15 @@ fn sealed_files_are_a_store_whichever_key_they_have() {
 #[test]
 fn sealed_files_outlive_the_process() {
     let dir = tempdir().unwrap();
-    SealedFiles::open(dir.path(), Silent).unwrap().put(&example("a")).unwrap();
-    let again = SealedFiles::open(dir.path(), Silent).unwrap();
+    SealedFiles::open(dir.path(), Silent, KeySetup::default()).unwrap().put(&example("a")).unwrap();
+    let again = SealedFiles::open(dir.path(), Silent, KeySetup::default()).unwrap();
     assert!(holds(&again, &example("a"), 1));
 }
 
 #[test]
 fn two_processes_with_the_same_keys_read_what_either_keeps() {
     let (dir, spare) = (tempdir().unwrap(), tempdir().unwrap());
-    let first = SealedFiles::open(dir.path(), Silent).unwrap().beside(spare.path());
+    let first = SealedFiles::open(dir.path(), Silent, KeySetup::default()).unwrap().beside(spare.path());
     let given = first.export_keys().unwrap();
     let second = SealedFiles::with_keys(dir.path(), Some(spare.path()), given).unwrap();
     for generation in [1, 3, 5] {

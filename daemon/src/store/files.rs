@@ -53,6 +53,22 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(content))
 }
 
+/// Reads a file that the service manager made for us, whoever owns it; `None` if there is nothing.
+pub(super) fn read_given(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match system::open(path, OpenOptions::new().read(true)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    // Enough that it does not move while it is read: what it leaves behind is not wiped.
+    let mut content = Vec::with_capacity(4096);
+    file.take(4000).read_to_end(&mut content)?;
+    Ok(Some(content))
+}
+
 /// Puts a whole file that is ours alone in the place of whatever is at `path`; durable when this returns.
 pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     Draft::begin(path.parent().unwrap_or(path))?.finish(path, content)
@@ -68,6 +84,19 @@ pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 /// Makes the names in a folder durable.
 pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+/// While what this gives lives, nobody else of ours puts a file in another's place in this folder; where there is a
+/// second process, there are locks.
+pub(super) fn hold(dir: &Path) -> io::Result<Option<File>> {
+    if !cfg!(unix) {
+        return Ok(None);
+    }
+    let dir = File::open(dir)?;
+    match dir.lock() {
+        Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+        Ok(()) | Err(_) => Ok(Some(dir)),
+    }
 }
 
 /// Removes what was begun and never finished, unless somebody is still at it.

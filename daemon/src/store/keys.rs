@@ -1,27 +1,50 @@
 //! The keys that open what is stored, and the one that seals what will be.
 //!
-//! A key file, once there, is the current key, so that a keyring that comes and goes does not scatter
-//! the sessions over two keys. Without one the keyring is asked; where it does not answer, a key file
-//! is made as soon as there is something to seal, and not before: a keyring that was merely locked
-//! once is asked again at the next start.
+//! Where the current key is, a person may say (`key` in config.toml, or the last rekey): then it is there
+//! or nowhere. Where nobody says, a key file, once there, is the current key, so that a keyring that comes
+//! and goes does not scatter the sessions over two keys. Without one the keyring is asked; where it does
+//! not answer, a key file is made as soon as there is something to seal, and not before. What was sealed
+//! with another key stays readable for as long as that one can be had: a keyring that does not answer is
+//! asked again, a passphrase may come at any time.
+
+mod chosen;
+mod credential;
+mod file;
+mod given;
+mod passphrase;
+#[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    fmt, io,
+    fmt, fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use zeroize::Zeroizing;
+use secrecy::SecretString;
+use sso_agent_core::time::Deadline;
 
+pub(crate) use self::{given::GivenKeys, passphrase::BadPassphrase};
 use super::{
     Keyring, KeyringError, StoreError, files,
-    seal::{self, SealingKey, Source},
+    seal::{SealingKey, Source},
 };
+use crate::clock;
 
-/// Beside the folder of sessions.
-const KEY_FILE: &str = "key";
+/// How long a keyring that did not answer is left alone: first, and at most.
+const ASK_AGAIN: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(300)];
 
-const FIRST_LINE: &str = "# Opens the sessions beside it. Keep it private; without it they are lost.";
+/// Where keys may be found, as the person and the service manager say.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeySetup {
+    /// Where the current key has to be.
+    pub(crate) choice: Option<Source>,
+    /// The folder of credentials that systemd made for this process.
+    pub(crate) credentials: Option<PathBuf>,
+}
 
 /// All keys there are.
 #[derive(Debug)]
@@ -36,36 +59,83 @@ pub(super) enum Keys {
 /// Keys from where they are kept.
 pub(super) struct Found {
     dir: PathBuf,
-    file: Mutex<Option<Arc<SealingKey>>>,
     keyring: Box<dyn Keyring>,
-    /// Asked once, and only if it matters.
-    asked: OnceLock<Result<Arc<SealingKey>, KeyringError>>,
+    ring: Mutex<Ring>,
+    /// Held by whoever asks the keyring, so that it is asked once and not by all who wait.
+    asking: Mutex<()>,
+}
+
+/// What is at hand.
+#[derive(Default)]
+struct Ring {
+    choice: Option<Source>,
+    file: Option<Arc<SealingKey>>,
+    keyring: Option<Arc<SealingKey>>,
+    credential: Option<Arc<SealingKey>>,
+    passphrase: Option<Arc<SealingKey>>,
+    /// Of a key that waits for its passphrase.
+    wrapped: bool,
+    /// No longer where they were, and still good for what they have sealed.
+    retired: Vec<Arc<SealingKey>>,
+    /// Why the keyring did not answer, and when it is asked again.
+    failed: Option<(KeyringError, Deadline, Duration)>,
 }
 
 /// Why there is no key for a file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum KeyMissing {
-    #[error("sealed with the keyring, which does not answer ({0}); unlock it and restart the agent")]
+    #[error("sealed with the keyring, which does not answer ({0}); unlock it")]
     Keyring(KeyringError),
+    #[error("sealed with a passphrase; `sso unlock` asks for it")]
+    Passphrase,
+    #[error("sealed with the systemd credential {}, which this agent was not given", credential::NAME)]
+    Credential,
     #[error("sealed with a key that the keyring no longer has")]
     NotInKeyring,
     #[error("sealed with another key file than the one that is here now")]
     NotInFile,
+    #[error("sealed with another systemd credential than this agent was given")]
+    OtherCredential,
+    #[error("sealed with a key that no passphrase here opens")]
+    OtherPassphrase,
     #[error("sealed with a key that was not handed on")]
     NotGiven,
 }
 
+impl KeyMissing {
+    /// Whether the key may still come.
+    pub(super) fn may_come(&self) -> bool {
+        match self {
+            Self::Keyring(_) | Self::Passphrase | Self::Credential | Self::NotGiven => true,
+            Self::NotInKeyring | Self::NotInFile | Self::OtherCredential | Self::OtherPassphrase => false,
+        }
+    }
+}
+
 impl Keys {
     /// Finds the keys of the store in `dir`.
-    pub(super) fn open(dir: &Path, keyring: impl Keyring) -> Result<Self, StoreError> {
-        let file = read_key_file(&dir.join(KEY_FILE))?;
+    pub(super) fn open(dir: &Path, keyring: impl Keyring, setup: KeySetup) -> Result<Self, StoreError> {
+        let choice = match setup.choice {
+            Some(choice) => Some(choice),
+            None => chosen::read(dir)?,
+        };
+        let ring = Ring {
+            choice,
+            file: file::read(&dir.join(file::NAME))?.map(Arc::new),
+            credential: credential::read(setup.credentials.as_deref())?.map(Arc::new),
+            wrapped: passphrase::is_set(dir),
+            ..Ring::default()
+        };
         let found = Found {
             dir: dir.to_owned(),
-            file: Mutex::new(file.map(Arc::new)),
             keyring: Box::new(keyring),
-            asked: OnceLock::new(),
+            ring: Mutex::new(ring),
+            asking: Mutex::default(),
         };
-        found.source();
+        if found.source() == Source::Keyring {
+            // What is the matter with it is to be known from the start.
+            let _ = found.in_keyring();
+        }
         Ok(Self::Found(found))
     }
 
@@ -99,300 +169,302 @@ impl Keys {
         }
     }
 
-    #[allow(dead_code, reason = "for the process that spends")]
     /// All that are known; the current one is made now if there is none.
+    #[allow(dead_code, reason = "for the process that spends")]
     pub(super) fn export(&self) -> Result<GivenKeys, StoreError> {
         match self {
             Self::Found(found) => {
-                let current = found.current()?;
-                let known = [found.in_file(), found.asked.get().and_then(|asked| asked.clone().ok())];
-                let others = known.into_iter().flatten().filter(|key| key.id() != current.id()).collect();
-                Ok(GivenKeys { current: Some(current), others })
+                let current = found.current().ok();
+                let ring = found.ring();
+                let is_current =
+                    |key: &SealingKey| current.as_ref().is_some_and(|current| current.id() == key.id());
+                let others = ring.known().filter(|key| !is_current(key)).cloned().collect();
+                Ok(GivenKeys { current, others })
             }
             Self::Given(given) => Ok(given.clone()),
+        }
+    }
+
+    /// What a person has to know of where the key is; `None` if all is as it should be.
+    pub(super) fn problem(&self) -> Option<String> {
+        match self {
+            Self::Found(found) => found.problem(),
+            Self::Given(_) => None,
+        }
+    }
+
+    /// Whether there is a key that waits for its passphrase.
+    pub(super) fn needs_passphrase(&self) -> bool {
+        match self {
+            Self::Found(found) => found.ring().waits(),
+            Self::Given(_) => false,
+        }
+    }
+
+    /// The keyring is asked again at once.
+    #[cfg(test)]
+    pub(super) fn forget_pause(&self) {
+        if let Self::Found(found) = self {
+            found.ring().failed = None;
+        }
+    }
+
+    /// Opens the key that waits for its passphrase. Takes some tenths of a second, on purpose.
+    pub(super) fn unlock(&self, passphrase: &SecretString) -> Result<(), BadPassphrase> {
+        match self {
+            Self::Found(found) => {
+                let key = passphrase::unwrap(&found.dir, passphrase)?;
+                found.ring().passphrase = Some(Arc::new(key));
+                Ok(())
+            }
+            Self::Given(_) => Err(BadPassphrase::NotSet),
+        }
+    }
+}
+
+impl Ring {
+    fn known(&self) -> impl Iterator<Item = &Arc<SealingKey>> {
+        let current = [&self.file, &self.keyring, &self.credential, &self.passphrase];
+        current.into_iter().flatten().chain(&self.retired)
+    }
+
+    fn waits(&self) -> bool {
+        self.wrapped && self.passphrase.is_none()
+    }
+}
+
+impl Found {
+    fn source(&self) -> Source {
+        let (choice, in_file) = {
+            let ring = self.ring();
+            (ring.choice, ring.file.is_some())
+        };
+        match choice {
+            Some(choice) => choice,
+            None if in_file || self.in_keyring().is_err() => Source::File,
+            None => Source::Keyring,
+        }
+    }
+
+    fn current(&self) -> Result<Arc<SealingKey>, StoreError> {
+        let choice = self.ring().choice;
+        match choice {
+            Some(Source::File) => self.in_file_or_new(),
+            Some(Source::Keyring) => self.in_keyring().map_err(|error| {
+                no_key(format!(
+                    "it has to be in the keyring, which cannot be used ({error}): unlock it, or `sso agent rekey`"
+                ))
+            }),
+            Some(Source::Credential) => self.ring().credential.clone().ok_or_else(|| {
+                no_key(format!(
+                    "it has to be the systemd credential {}, which this agent was not given",
+                    credential::NAME
+                ))
+            }),
+            Some(Source::Passphrase) => {
+                let ring = self.ring();
+                ring.passphrase.clone().ok_or_else(|| {
+                    no_key(if ring.wrapped {
+                        "it waits for its passphrase: `sso unlock`".to_owned()
+                    } else {
+                        "no passphrase is set: `sso agent rekey --to passphrase`".to_owned()
+                    })
+                })
+            }
+            None => self.in_file_or_keyring(),
+        }
+    }
+
+    fn in_file_or_keyring(&self) -> Result<Arc<SealingKey>, StoreError> {
+        if let Some(key) = self.ring().file.clone() {
+            return Ok(key);
+        }
+        match self.in_keyring() {
+            Ok(key) => Ok(key),
+            Err(error) => {
+                tracing::warn!(%error, "the keyring cannot be used: the key is in a file beside the sessions");
+                self.in_file_or_new()
+            }
+        }
+    }
+
+    fn in_file_or_new(&self) -> Result<Arc<SealingKey>, StoreError> {
+        let mut ring = self.ring();
+        match &ring.file {
+            Some(key) => Ok(key.clone()),
+            None => Ok(ring.file.insert(Arc::new(file::create(&self.dir)?)).clone()),
+        }
+    }
+
+    fn find(&self, source: Source, id: &str) -> Result<Arc<SealingKey>, KeyMissing> {
+        let ring = self.ring();
+        let is_it = |key: &&Arc<SealingKey>| key.source() == source && key.id() == id;
+        if let Some(key) = ring.known().find(is_it) {
+            return Ok(key.clone());
+        }
+        match source {
+            Source::File => Err(KeyMissing::NotInFile),
+            Source::Credential if ring.credential.is_some() => Err(KeyMissing::OtherCredential),
+            Source::Credential => Err(KeyMissing::Credential),
+            Source::Passphrase if ring.waits() => Err(KeyMissing::Passphrase),
+            Source::Passphrase => Err(KeyMissing::OtherPassphrase),
+            Source::Keyring => {
+                drop(ring);
+                match self.in_keyring() {
+                    Ok(key) if key.id() == id => Ok(key),
+                    Ok(_) => Err(KeyMissing::NotInKeyring),
+                    Err(error) => Err(KeyMissing::Keyring(error)),
+                }
+            }
+        }
+    }
+
+    /// Asks once for all who want to know; one that does not answer is left alone for a while.
+    fn in_keyring(&self) -> Result<Arc<SealingKey>, KeyringError> {
+        if let Some(answer) = self.asked() {
+            return answer;
+        }
+        let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = self.asked() {
+            return answer;
+        }
+        let answer = self.keyring.read_or_create();
+        let mut ring = self.ring();
+        match answer {
+            Ok(bytes) => {
+                ring.failed = None;
+                Ok(ring.keyring.insert(Arc::new(SealingKey::new(Source::Keyring, bytes))).clone())
+            }
+            Err(error) => {
+                let [first, longest] = ASK_AGAIN;
+                let pause = ring.failed.as_ref().map_or(first, |(_, _, pause)| (*pause * 2).min(longest));
+                ring.failed = Some((error.clone(), clock::now().after(pause), pause));
+                Err(error)
+            }
+        }
+    }
+
+    fn asked(&self) -> Option<Result<Arc<SealingKey>, KeyringError>> {
+        let ring = self.ring();
+        if let Some(key) = &ring.keyring {
+            return Some(Ok(key.clone()));
+        }
+        let (error, again, _) = ring.failed.as_ref()?;
+        (!again.is_over(clock::now())).then(|| Err(error.clone()))
+    }
+
+    fn problem(&self) -> Option<String> {
+        let ring = self.ring();
+        let failed = ring.failed.as_ref().map(|(error, ..)| error.to_string());
+        match ring.choice {
+            None => failed.map(|why| {
+                format!("the keyring cannot be used ({why}): the key is in a file, which protects copies of the sessions, not the account")
+            }),
+            Some(Source::Keyring) => failed.map(|why| {
+                format!("the key has to be in the keyring, which cannot be used ({why}): nothing new is kept")
+            }),
+            Some(Source::Credential) if ring.credential.is_none() => {
+                Some("the key has to be a systemd credential, which this agent was not given: nothing new is kept".to_owned())
+            }
+            Some(Source::Passphrase) if ring.passphrase.is_none() => {
+                Some("the key waits for its passphrase: nothing new is kept until `sso unlock`".to_owned())
+            }
+            Some(Source::File | Source::Credential | Source::Passphrase) => None,
+        }
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How a store moves to another key; see `sealed_file/rekey.rs`.
+impl Keys {
+    /// Makes the key there the current one, durably. The one before stays where it is.
+    pub(super) fn switch(&self, to: Source, passphrase: Option<&SecretString>) -> Result<(), StoreError> {
+        match self {
+            Self::Found(found) => found.switch(to, passphrase),
+            Self::Given(_) => Err(no_key("keys are moved by the agent".to_owned())),
+        }
+    }
+
+    /// Removes the files of keys that are not the current one, unless `needed` says that something is still
+    /// sealed with it. What they sealed can be opened for as long as this process lives.
+    pub(super) fn retire(&self, needed: impl Fn(&SealingKey) -> bool) -> Result<(), StoreError> {
+        match self {
+            Self::Found(found) => found.retire(needed),
+            Self::Given(_) => Ok(()),
         }
     }
 }
 
 impl Found {
-    /// Where the current key is, or will be.
-    fn source(&self) -> Source {
-        let in_file = self.in_file().is_some();
-        if in_file || self.in_keyring().is_err() { Source::File } else { Source::Keyring }
-    }
-
-    /// The key that new records are sealed with.
-    fn current(&self) -> Result<Arc<SealingKey>, StoreError> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(key) = &*file {
-            return Ok(key.clone());
-        }
-        match self.in_keyring() {
-            Ok(key) => Ok(key.clone()),
-            Err(error) => {
-                tracing::warn!(%error, "the keyring cannot be used: the key is in a file beside the sessions");
-                Ok(file.insert(Arc::new(create_key_file(&self.dir)?)).clone())
+    fn switch(&self, to: Source, passphrase: Option<&SecretString>) -> Result<(), StoreError> {
+        match to {
+            Source::File => drop(self.in_file_or_new()?),
+            Source::Keyring => {
+                let unavailable = |error| no_key(format!("the keyring cannot be used: {error}"));
+                drop(self.in_keyring().map_err(unavailable)?);
+            }
+            Source::Credential if self.ring().credential.is_none() => {
+                return Err(no_key(format!(
+                    "this agent was given no systemd credential {}",
+                    credential::NAME
+                )));
+            }
+            Source::Credential => {}
+            Source::Passphrase => {
+                let Some(passphrase) = passphrase else {
+                    return Err(no_key("there is no passphrase".to_owned()));
+                };
+                let key = self.ring().passphrase.clone();
+                if key.is_none() && self.ring().wrapped {
+                    return Err(no_key(
+                        "the present passphrase has to open it first: `sso unlock`".to_owned(),
+                    ));
+                }
+                let key = passphrase::wrap(&self.dir, key, passphrase)?;
+                let mut ring = self.ring();
+                (ring.passphrase, ring.wrapped) = (Some(key), true);
             }
         }
+        chosen::write(&self.dir, to)?;
+        self.ring().choice = Some(to);
+        Ok(())
     }
 
-    /// The key with this id.
-    fn find(&self, source: Source, id: &str) -> Result<Arc<SealingKey>, KeyMissing> {
-        match source {
-            Source::File => self.in_file().filter(|key| key.id() == id).ok_or(KeyMissing::NotInFile),
-            Source::Keyring => match self.in_keyring() {
-                Ok(key) if key.id() == id => Ok(key.clone()),
-                Ok(_) => Err(KeyMissing::NotInKeyring),
-                Err(error) => Err(KeyMissing::Keyring(error.clone())),
-            },
-        }
-    }
-
-    fn in_file(&self) -> Option<Arc<SealingKey>> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn in_keyring(&self) -> Result<&Arc<SealingKey>, &KeyringError> {
-        let ask = || {
-            let key = self.keyring.read_or_create()?;
-            Ok(Arc::new(SealingKey::new(Source::Keyring, key)))
+    fn retire(&self, needed: impl Fn(&SealingKey) -> bool) -> Result<(), StoreError> {
+        let mut ring = self.ring();
+        let choice = ring.choice;
+        let may_go = |source, key: &Option<Arc<SealingKey>>| {
+            choice != Some(source) && key.as_ref().is_some_and(|key| !needed(key))
         };
-        self.asked.get_or_init(ask).as_ref()
+        if may_go(Source::File, &ring.file) {
+            remove(&self.dir, file::NAME)?;
+            let key = ring.file.take();
+            ring.retired.extend(key);
+        }
+        if may_go(Source::Passphrase, &ring.passphrase) {
+            remove(&self.dir, passphrase::NAME)?;
+            let key = ring.passphrase.take();
+            ring.retired.extend(key);
+            ring.wrapped = false;
+        }
+        Ok(())
     }
+}
+
+fn remove(dir: &Path, name: &str) -> Result<(), StoreError> {
+    let path = dir.join(name);
+    fs::remove_file(&path).and_then(|()| files::sync_dir(dir)).map_err(|cause| StoreError::at(&path, cause))
+}
+
+fn no_key(why: String) -> StoreError {
+    StoreError::NoKey { why }
 }
 
 impl fmt::Debug for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Found").field("dir", &self.dir).finish_non_exhaustive()
-    }
-}
-
-/// Keys on their way from the agent to a process of its own.
-#[derive(Clone, Default)]
-pub(crate) struct GivenKeys {
-    /// What new records are sealed with.
-    current: Option<Arc<SealingKey>>,
-    /// What may have sealed older ones.
-    others: Vec<Arc<SealingKey>>,
-}
-
-#[allow(dead_code, reason = "for the process that spends")]
-impl GivenKeys {
-    /// The current key first, or a zero byte where there is none; then the others. For a pipe between two
-    /// processes of ours, and for nothing else.
-    pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(1 + (1 + self.others.len()) * PACKED));
-        if self.current.is_none() {
-            bytes.push(0);
-        }
-        for key in self.all() {
-            bytes.push(key.source().number());
-            bytes.extend_from_slice(&**key.bytes());
-        }
-        bytes
-    }
-
-    /// What [`to_bytes`](Self::to_bytes) made; `None` for anything else.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (none, keys) = match bytes.split_first()? {
-            (0, keys) => (true, keys),
-            _ => (false, bytes),
-        };
-        let mut others = keys.chunks(PACKED).map(unpack).collect::<Option<Vec<_>>>()?;
-        let current = (!none).then(|| others.remove(0));
-        Some(Self { current, others })
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Arc<SealingKey>> {
-        self.current.iter().chain(&self.others)
-    }
-}
-
-impl fmt::Debug for GivenKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GivenKeys").field("keys", &self.all().count()).finish()
-    }
-}
-
-/// The number of the source, then the key.
-const PACKED: usize = 1 + 32;
-
-fn unpack(packed: &[u8]) -> Option<Arc<SealingKey>> {
-    let (&number, key) = packed.split_first()?;
-    let mut bytes = Zeroizing::new([0; 32]);
-    if key.len() != bytes.len() {
-        return None;
-    }
-    bytes.copy_from_slice(key);
-    Some(Arc::new(SealingKey::new(Source::numbered(number)?, bytes)))
-}
-
-/// A key file that cannot be read stops everything: to go on with another key would leave the
-/// sessions of this one behind.
-fn read_key_file(path: &Path) -> Result<Option<SealingKey>, StoreError> {
-    let no_key = |why: &dyn fmt::Display| StoreError::NoKey { why: format!("{}: {why}", path.display()) };
-    let Some(content) = files::read(path).map_err(|error| no_key(&error))? else { return Ok(None) };
-    let content = Zeroizing::new(content);
-    let key = std::str::from_utf8(&content)
-        .ok()
-        .and_then(|text| text.lines().find(|line| !line.starts_with('#')))
-        .and_then(|line| seal::unhex(line.trim()))
-        .ok_or_else(|| no_key(&"it holds no key; restore it, or move it away to begin anew"))?;
-    Ok(Some(SealingKey::new(Source::File, key)))
-}
-
-fn create_key_file(dir: &Path) -> Result<SealingKey, StoreError> {
-    let path = dir.join(KEY_FILE);
-    let bytes = seal::random_key().map_err(|error| StoreError::at(&path, io::Error::other(error)))?;
-    let digits = Zeroizing::new(seal::hex(&*bytes));
-    let text = Zeroizing::new([FIRST_LINE, "\n", &digits, "\n"].concat());
-    files::Draft::begin(dir)
-        .and_then(|draft| draft.finish(&path, text.as_bytes()))
-        .map_err(|cause| StoreError::at(&path, cause))?;
-    Ok(SealingKey::new(Source::File, bytes))
-}
-
-/// Keyrings for tests: real ones, only simple.
-#[cfg(test)]
-pub(super) mod testing {
-    use super::{Keyring, KeyringError, Zeroizing};
-    use crate::store::seal::KeyBytes;
-
-    /// Always has this key.
-    pub(in crate::store) struct Unlocked(pub(in crate::store) u8);
-
-    impl Keyring for Unlocked {
-        fn read_or_create(&self) -> Result<KeyBytes, KeyringError> {
-            Ok(Zeroizing::new([self.0; 32]))
-        }
-    }
-
-    /// Never answers.
-    pub(in crate::store) struct Silent;
-
-    impl Keyring for Silent {
-        fn read_or_create(&self) -> Result<KeyBytes, KeyringError> {
-            Err(KeyringError("it is locked".to_owned()))
-        }
-    }
-
-    /// Must not be asked.
-    pub(in crate::store) struct Unasked;
-
-    impl Keyring for Unasked {
-        fn read_or_create(&self) -> Result<KeyBytes, KeyringError> {
-            panic!("the keyring was asked")
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{
-        testing::{Silent, Unasked, Unlocked},
-        *,
-    };
-    use std::fs;
-    use tempfile::{TempDir, tempdir};
-
-    fn with_key_file() -> TempDir {
-        let dir = tempdir().unwrap();
-        create_key_file(dir.path()).unwrap();
-        dir
-    }
-
-    #[test]
-    fn a_keyring_that_answers_keeps_the_key_and_no_file_does() {
-        let dir = tempdir().unwrap();
-        let keys = Keys::open(dir.path(), Unlocked(1)).unwrap();
-        let key = keys.current().unwrap();
-        assert_eq!(keys.source(), Source::Keyring);
-        assert!(keys.find(Source::Keyring, key.id()).is_ok());
-        assert!(!dir.path().join(KEY_FILE).exists());
-    }
-
-    #[test]
-    fn without_a_keyring_the_key_file_is_made_when_it_is_needed() {
-        let dir = tempdir().unwrap();
-        let keys = Keys::open(dir.path(), Silent).unwrap();
-        assert_eq!(keys.source(), Source::File);
-        assert!(!dir.path().join(KEY_FILE).exists());
-        let made = keys.current().unwrap().id().to_owned();
-        assert_eq!(keys.current().unwrap().id(), made);
-        assert_eq!(Keys::open(dir.path(), Silent).unwrap().current().unwrap().id(), made);
-    }
-
-    #[test]
-    fn a_key_file_stays_the_current_key_and_the_keyring_is_not_even_asked() {
-        let dir = with_key_file();
-        let keys = Keys::open(dir.path(), Unasked).unwrap();
-        let key = keys.current().unwrap();
-        assert_eq!(keys.source(), Source::File);
-        assert!(keys.find(Source::File, key.id()).is_ok());
-    }
-
-    #[test]
-    fn beside_a_key_file_the_keyring_still_opens_what_it_sealed() {
-        let dir = with_key_file();
-        let keys = Keys::open(dir.path(), Unlocked(1)).unwrap();
-        let sealed_with = SealingKey::new(Source::Keyring, Zeroizing::new([1; 32]));
-        assert_eq!(keys.find(Source::Keyring, sealed_with.id()).unwrap().id(), sealed_with.id());
-        assert_eq!(keys.find(Source::Keyring, "other").err(), Some(KeyMissing::NotInKeyring));
-        assert_eq!(keys.find(Source::File, "other").err(), Some(KeyMissing::NotInFile));
-    }
-
-    #[test]
-    fn a_keyring_that_was_locked_once_is_used_again_if_nothing_was_sealed_meanwhile() {
-        let dir = tempdir().unwrap();
-        assert_eq!(Keys::open(dir.path(), Silent).unwrap().source(), Source::File);
-        assert_eq!(Keys::open(dir.path(), Unlocked(1)).unwrap().source(), Source::Keyring);
-    }
-
-    #[test]
-    fn a_damaged_key_file_is_not_replaced() {
-        let dir = tempdir().unwrap();
-        let path = dir.path().join(KEY_FILE);
-        for damaged in ["", "# only a comment\n", "0123\n", "no digits"] {
-            fs::File::create(&path)
-                .and_then(|mut file| io::Write::write_all(&mut file, damaged.as_bytes()))
-                .unwrap();
-            let refused = Keys::open(dir.path(), Unlocked(1));
-            assert!(matches!(refused, Err(StoreError::NoKey { .. })));
-            assert_eq!(fs::read_to_string(&path).unwrap(), damaged);
-        }
-    }
-
-    #[test]
-    fn keys_that_are_handed_on_open_and_seal_as_before() {
-        let dir = with_key_file();
-        let keys = Keys::open(dir.path(), Unlocked(1)).unwrap();
-        let keyring = SealingKey::new(Source::Keyring, Zeroizing::new([1; 32]));
-        keys.find(Source::Keyring, keyring.id()).unwrap();
-        let bytes = keys.export().unwrap().to_bytes();
-        let given = Keys::Given(GivenKeys::from_bytes(&bytes).unwrap());
-        assert_eq!(given.current().unwrap().id(), keys.current().unwrap().id());
-        assert_eq!(given.source(), Source::File);
-        assert!(given.find(Source::Keyring, keyring.id()).is_ok());
-        assert_eq!(given.find(Source::File, keyring.id()).err(), Some(KeyMissing::NotGiven));
-        assert_eq!(given.export().unwrap().to_bytes(), bytes);
-
-        let none = GivenKeys::from_bytes(&GivenKeys::default().to_bytes()).unwrap();
-        assert!(Keys::Given(none).current().is_err());
-        for bad in [&bytes[1..], &bytes[..bytes.len() - 1], b"", &[9; 33]] {
-            assert!(GivenKeys::from_bytes(bad).is_none());
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn the_key_file_is_private_and_made_so_if_it_is_not() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let dir = with_key_file();
-        let path = dir.path().join(KEY_FILE);
-        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(), 0o600);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        Keys::open(dir.path(), Unasked).unwrap();
-        assert_eq!(mode(), 0o600);
     }
 }

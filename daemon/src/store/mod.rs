@@ -20,15 +20,17 @@ mod sealed_file;
 
 use std::{io, path::PathBuf};
 
+use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 pub(crate) use self::{
     files::{private_dir, read as read_private, sweep, write as write_private},
     keyring::{Keyring, KeyringError, SystemKeyring},
-    keys::GivenKeys,
+    keys::{BadPassphrase, GivenKeys, KeySetup},
     lock::{LockError, StoreLock},
     memory::Memory,
     record::{Record, Renewal, StoredLease, WebUser},
+    seal::Source,
     sealed_file::{SealedFiles, file_name},
 };
 
@@ -70,6 +72,43 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// What records are sealed with.
     fn key(&self) -> sso_agent_proto::agent::Key;
 
+    /// What a person has to know of where the key is; `None` if all is as it should be.
+    fn key_problem(&self) -> Option<String> {
+        None
+    }
+
+    /// Why there is no session of this id, if there is something on disk that should be one.
+    fn trouble(&self, _id: &str) -> Option<Unreadable> {
+        None
+    }
+
+    /// Whether sessions wait for a passphrase.
+    fn needs_passphrase(&self) -> bool {
+        false
+    }
+
+    /// Opens the key that waits for its passphrase: what it sealed can be loaded from then on. Takes some tenths of a
+    /// second, on purpose.
+    fn unlock(&self, _passphrase: &SecretString) -> Result<(), BadPassphrase> {
+        Err(BadPassphrase::NotSet)
+    }
+
+    /// Moves to the key there, which seals from then on; `passphrase` is for a key that needs one. What is stored
+    /// stays as it is until [`reseal`](Self::reseal).
+    fn switch_key(&self, _to: Source, _passphrase: Option<&SecretString>) -> Result<(), StoreError> {
+        Err(StoreError::NoKey { why: "nothing is kept on disk".to_owned() })
+    }
+
+    /// Seals every record anew that is sealed with another key than the current one.
+    fn reseal(&self) -> Result<Resealed, StoreError> {
+        Ok(Resealed::default())
+    }
+
+    /// Removes keys of ours that nothing on disk is sealed with any more.
+    fn retire_keys(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// The keys, to hand to a process of ours that keeps records in the same place; none where there is no place
     /// that two could share.
     #[allow(dead_code, reason = "for the process that spends")]
@@ -102,6 +141,15 @@ pub(crate) struct Loaded {
     pub(crate) unreadable: Vec<Unreadable>,
 }
 
+/// What became of the records when the key changed.
+#[derive(Debug, Default)]
+pub(crate) struct Resealed {
+    /// So many are sealed with the current key now.
+    pub(crate) sessions: usize,
+    /// These could not be opened; what they are sealed with is kept.
+    pub(crate) left: Vec<Unreadable>,
+}
+
 /// A stored session that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} cannot be read: {why}", path.display())]
@@ -110,6 +158,23 @@ pub(crate) struct Unreadable {
     pub(crate) path: PathBuf,
     /// In words.
     pub(crate) why: String,
+    /// What can be done about it.
+    pub(crate) trouble: Trouble,
+}
+
+/// What is the matter with a stored session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Its key may still come.
+    Sealed,
+    /// Its key is not here.
+    Foreign,
+    /// Another version of this program wrote it: nothing takes its place.
+    Newer,
+    /// It is not what was written; kept as evidence.
+    Damaged,
+    /// The disk, or what is in its place.
+    Refused,
 }
 
 /// Why the store did not do as asked: one variant per thing that is done about it.

@@ -24,16 +24,40 @@ pub(crate) type KeyBytes = Zeroizing<[u8; 32]>;
 pub(crate) enum Source {
     File,
     Keyring,
+    Credential,
+    Passphrase,
 }
 
 impl Source {
-    const ALL: [Self; 2] = [Self::File, Self::Keyring];
+    const ALL: [Self; 4] = [Self::File, Self::Keyring, Self::Credential, Self::Passphrase];
+
+    /// In one word, as people write it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Keyring => "keyring",
+            Self::Credential => "credential",
+            Self::Passphrase => "passphrase",
+        }
+    }
+
+    /// The source with this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.name() == name)
+    }
+
+    /// The source that a client means.
+    pub(crate) fn of(key: agent::Key) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| agent::Key::from(*source) == key)
+    }
 
     /// As one byte.
     pub(crate) fn number(self) -> u8 {
         match self {
             Self::File => 1,
             Self::Keyring => 2,
+            Self::Credential => 3,
+            Self::Passphrase => 4,
         }
     }
 
@@ -48,6 +72,8 @@ impl From<Source> for agent::Key {
         match source {
             Source::File => Self::File,
             Source::Keyring => Self::Keyring,
+            Source::Credential => Self::Credential,
+            Source::Passphrase => Self::Passphrase,
         }
     }
 }

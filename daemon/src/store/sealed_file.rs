@@ -13,20 +13,27 @@ use std::{
     thread,
 };
 
+use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use sso_agent_proto::agent::Key;
 use zeroize::Zeroizing;
 
 use super::{
-    GivenKeys, Kept, Keyring, Loaded, Record, Slot, Store, StoreError, Unreadable,
+    BadPassphrase, GivenKeys, Kept, KeySetup, Keyring, Loaded, Record, Resealed, Slot, Source, Store,
+    StoreError, Trouble, Unreadable,
     files::{self, Draft},
-    keys::Keys,
+    keys::{KeyMissing, Keys},
     note,
-    seal::{Sealed, SealingKey, hex},
+    record::NotARecord,
+    seal::{BadSeal, Sealed, SealingKey, hex},
 };
 
-use self::spare::Spare;
+use self::{aside::asides, spare::Spare};
 
+mod aside;
+#[cfg(test)]
+mod faults;
+mod rekey;
 mod spare;
 #[cfg(test)]
 mod tests;
@@ -48,12 +55,12 @@ pub(crate) struct SealedFiles {
 impl SealedFiles {
     /// The sessions under `state_dir`. Whoever calls holds the [`StoreLock`](super::StoreLock), since
     /// unfinished files are removed here.
-    pub(crate) fn open(state_dir: &Path, keyring: impl Keyring) -> Result<Self, StoreError> {
+    pub(crate) fn open(state_dir: &Path, keyring: impl Keyring, setup: KeySetup) -> Result<Self, StoreError> {
         let sessions = folder(state_dir)?;
         for dir in [state_dir, &sessions] {
             files::sweep(dir).map_err(|cause| StoreError::at(dir, cause))?;
         }
-        Ok(Self { keys: Arc::new(Keys::open(state_dir, keyring)?), sessions, spare: None })
+        Ok(Self { keys: Arc::new(Keys::open(state_dir, keyring, setup)?), sessions, spare: None })
     }
 
     /// The same, with a spare place in the folder `spare`, which is on no disk and ours alone; without one
@@ -105,7 +112,7 @@ impl SealedFiles {
         for name in names {
             match self.newest(name) {
                 Ok(record) => loaded.records.extend(record),
-                Err(unreadable) => loaded.unreadable.push(unreadable),
+                Err(unreadable) => loaded.unreadable.push(self.quarantine(unreadable)),
             }
         }
         loaded
@@ -117,51 +124,39 @@ impl SealedFiles {
 
     /// A record, and the file that it is in.
     fn read_sealed(&self, path: &Path) -> Result<Option<(Vec<u8>, Record)>, Unreadable> {
-        let unreadable = |why: String| Unreadable { path: path.to_owned(), why };
-        let Some(file) = files::read(path).map_err(|error| unreadable(error.to_string()))? else {
-            return Ok(None);
-        };
-        let record = self.unseal(path, &file).map_err(unreadable)?;
+        let file = files::read(path).map_err(|error| Bad(Trouble::Refused, error.to_string()).at(path))?;
+        let Some(file) = file else { return Ok(None) };
+        let record = self.unseal_file(path, &file).map_err(|bad| bad.at(path))?;
         Ok(Some((file, record)))
     }
 
-    fn unseal(&self, path: &Path, file: &[u8]) -> Result<Record, String> {
-        let sealed = Sealed::parse(file).map_err(|error| error.to_string())?;
+    /// The record in a file that was read at `path`, or would be.
+    fn unseal_file(&self, path: &Path, file: &[u8]) -> Result<Record, Bad> {
+        let sealed = Sealed::parse(file)?;
         if path.file_name() != Some(file_name(sealed.session(), ENDING).as_ref()) {
-            return Err("its name is not that of the session in it".to_owned());
+            return Err(Bad(Trouble::Damaged, "its name is not that of the session in it".to_owned()));
         }
         let (source, key_id) = sealed.key();
-        let key = self.keys.find(source, key_id).map_err(|error| error.to_string())?;
-        let content = sealed.open(&key).map_err(|error| error.to_string())?;
-        let record = Record::from_json(&content).map_err(|error| error.to_string())?;
+        let key = self.keys.find(source, key_id)?;
+        let record = Record::from_json(&sealed.open(&key)?)?;
         if record.id == sealed.session() {
             Ok(record)
         } else {
-            Err("it holds another session than it says".to_owned())
+            Err(Bad(Trouble::Damaged, "it holds another session than it says".to_owned()))
         }
     }
 
     /// Room for a record, with none on the disk yet.
     fn room(&self, id: &str) -> Result<Room, StoreError> {
         let key = self.keys.current()?;
+        match self.read(&self.sessions.join(file_name(id, ENDING))) {
+            Err(unreadable) if unreadable.trouble == Trouble::Newer => return Err(unreadable.into()),
+            Ok(_) | Err(_) => {}
+        }
         let in_spare = self.spare.as_ref().and_then(|spare| {
             spare.begin().inspect_err(|error| tracing::warn!(%error, "the spare place has no room")).ok()
         });
         Ok(Room { store: self.clone(), id: id.to_owned(), key, on_disk: None, in_spare })
-    }
-
-    /// Moves what is in the way of a new record, and cannot be read, to a name of its own.
-    fn set_aside(&self, path: &Path) -> Result<(), StoreError> {
-        if let Err(cause) = files::read(path)
-            && cause.raw_os_error().is_some_and(passes)
-        {
-            return Err(StoreError::at(path, cause));
-        }
-        let Err(unreadable) = self.read(path) else { return Ok(()) };
-        let aside = asides(path).find(|aside| aside.symlink_metadata().is_err()).unwrap_or_default();
-        fs::rename(path, &aside).map_err(|cause| StoreError::at(path, cause))?;
-        tracing::warn!(%unreadable, aside = %aside.display(), "set aside for a new sign-in");
-        Ok(())
     }
 }
 
@@ -182,6 +177,7 @@ impl Store for SealedFiles {
             all.records.extend(part.records);
             all.unreadable.extend(part.unreadable);
         }
+        self.tell_of_asides(&mut all);
         Ok(all)
     }
 
@@ -241,6 +237,39 @@ impl Store for SealedFiles {
         self.keys.source().into()
     }
 
+    fn key_problem(&self) -> Option<String> {
+        self.keys.problem()
+    }
+
+    fn trouble(&self, id: &str) -> Option<Unreadable> {
+        let name = OsString::from(file_name(id, ENDING));
+        match self.newest(&name) {
+            Err(unreadable) => Some(unreadable),
+            Ok(None) => self.last_aside(&self.sessions.join(name)),
+            Ok(Some(_)) => None,
+        }
+    }
+
+    fn needs_passphrase(&self) -> bool {
+        self.keys.needs_passphrase()
+    }
+
+    fn unlock(&self, passphrase: &SecretString) -> Result<(), BadPassphrase> {
+        self.keys.unlock(passphrase)
+    }
+
+    fn switch_key(&self, to: Source, passphrase: Option<&SecretString>) -> Result<(), StoreError> {
+        self.keys.switch(to, passphrase)
+    }
+
+    fn reseal(&self) -> Result<Resealed, StoreError> {
+        self.reseal_all()
+    }
+
+    fn retire_keys(&self) -> Result<(), StoreError> {
+        self.retire_unused()
+    }
+
     fn export_keys(&self) -> Result<GivenKeys, StoreError> {
         self.keys.export()
     }
@@ -275,9 +304,14 @@ impl Room {
     fn onto_disk(&mut self, path: &Path, sealed: &[u8]) -> Result<(), StoreError> {
         let failed = |cause| StoreError::at(path, cause);
         let draft = self.on_disk.take().map_or_else(|| Draft::begin(&self.store.sessions), Ok);
-        let draft = draft.map_err(failed)?;
-        self.store.set_aside(path)?;
-        draft.finish(path, sealed).map_err(failed)
+        let mut draft = draft.map_err(failed)?;
+        draft.write(sealed).and_then(|()| draft.sync()).map_err(failed)?;
+        {
+            let _held = files::hold(&self.store.sessions).map_err(failed)?;
+            self.store.set_aside(path)?;
+            draft.place(path).map_err(failed)?;
+        }
+        files::sync_dir(&self.store.sessions).map_err(failed)
     }
 }
 
@@ -287,8 +321,9 @@ impl Slot for Room {
         let name = OsString::from(file_name(&record.id, ENDING));
         let path = self.store.sessions.join(&name);
         let record = self.next(record, &name);
-        let sealed = self
-            .key
+        // The key may have changed since there was room.
+        let key = self.store.keys.current().unwrap_or_else(|_| self.key.clone());
+        let sealed = key
             .seal(&record.id, record.to_json())
             .map_err(|error| StoreError::at(&path, io::Error::other(error)))?;
         let spared = self.onto_spare(&name, &sealed);
@@ -332,19 +367,39 @@ fn sealed_names(dir: &Path, ending: &str) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// Whether a failure says nothing about the file: there were no descriptors, no memory, a sick disk.
-#[cfg(unix)]
-fn passes(code: i32) -> bool {
-    use rustix::io::Errno;
-    [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO, Errno::INTR]
-        .iter()
-        .any(|no| no.raw_os_error() == code)
+/// What is the matter with a file, and in words.
+struct Bad(Trouble, String);
+
+impl Bad {
+    fn at(self, path: &Path) -> Unreadable {
+        Unreadable { path: path.to_owned(), why: self.1, trouble: self.0 }
+    }
 }
 
-/// Nothing is known of the codes here.
-#[cfg(not(unix))]
-fn passes(_: i32) -> bool {
-    false
+impl From<BadSeal> for Bad {
+    fn from(error: BadSeal) -> Self {
+        let trouble = match error {
+            BadSeal::Newer(_) => Trouble::Newer,
+            BadSeal::Header | BadSeal::Content => Trouble::Damaged,
+        };
+        Self(trouble, error.to_string())
+    }
+}
+
+impl From<KeyMissing> for Bad {
+    fn from(error: KeyMissing) -> Self {
+        Self(if error.may_come() { Trouble::Sealed } else { Trouble::Foreign }, error.to_string())
+    }
+}
+
+impl From<NotARecord> for Bad {
+    fn from(error: NotARecord) -> Self {
+        let trouble = match error {
+            NotARecord::Newer(_) => Trouble::Newer,
+            NotARecord::Malformed => Trouble::Damaged,
+        };
+        Self(trouble, error.to_string())
+    }
 }
 
 /// What people recognize of the id, and enough of its hash to be its alone.
@@ -356,13 +411,4 @@ pub(crate) fn file_name(id: &str, ending: &str) -> String {
     }
     let hash = Sha256::digest(id);
     format!("{name}-{}{ending}", hex(&hash[..8]))
-}
-
-/// The names under which what was at `path` is kept.
-fn asides(path: &Path) -> impl Iterator<Item = PathBuf> {
-    (1_u64..).map(move |number| {
-        let mut name = OsString::from(path);
-        name.push(format!(".damaged-{number}"));
-        PathBuf::from(name)
-    })
 }

@@ -155,8 +155,9 @@ fn remarks(agent: &Info) -> Vec<String> {
                 .to_owned(),
         ),
         Key::None => remarks.push("The agent is ephemeral: it keeps nothing on disk.".to_owned()),
-        Key::Keyring => {}
+        Key::Keyring | Key::Credential | Key::Passphrase => {}
     }
+    remarks.extend(agent.key_problem.as_deref().map(|what| format!("Key: {}.", clean(what))));
     if agent.web_sessions > 0 {
         let count = agent.web_sessions;
         remarks.push(format!("Web apps have signed in {count} users: `sso status --web`."));

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use sso_agent_core::{time::Now, words::Lease};
-use sso_agent_proto::{agent::Key, lines::MAX_LINE};
+use sso_agent_proto::lines::MAX_LINE;
 use tokio::io::DuplexStream;
 
 use super::*;
@@ -28,7 +28,7 @@ fn service() -> Shared {
     let (handle, _) = Handle::new(snapshot);
     let nowhere = std::path::PathBuf::from("/nonexistent/sso-agent");
     let config = Arc::new(Config::of_files(nowhere.clone(), Some(nowhere)));
-    let about = About { started: now, key: Key::None, unreadable: vec![] };
+    let about = About::new(now, Arc::new(Memory::default()));
     let store: Arc<dyn Store> = Arc::new(Memory::default());
     let spender = Arc::new(Spender::new(store.clone(), Http::new()));
     let apps = Apps::new(store.clone(), spender.clone(), None);

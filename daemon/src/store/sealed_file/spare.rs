@@ -38,6 +38,10 @@ impl Spare {
         }
     }
 
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub(super) fn path(&self, name: &OsStr) -> PathBuf {
         self.dir.join(name)
     }
@@ -85,12 +89,7 @@ impl Spare {
 
     /// Nobody else moves anything here while this lives; where there is a second process, there are locks.
     fn hold(&self) -> io::Result<Option<File>> {
-        if !cfg!(unix) {
-            return Ok(None);
-        }
-        let dir = File::open(&self.dir)?;
-        dir.lock()?;
-        Ok(Some(dir))
+        files::hold(&self.dir)
     }
 }
 
@@ -132,7 +131,7 @@ impl SealedFiles {
         let mut draft = Draft::begin(&self.sessions).map_err(failed)?;
         draft.write(sealed).and_then(|()| draft.sync()).map_err(failed)?;
         {
-            let _held = spare.hold().map_err(failed)?;
+            let _held = files::hold(&self.sessions).map_err(failed)?;
             let on_disk = self.read(&path);
             if on_disk.is_ok_and(|found| found.is_none_or(|record| record.generation < generation)) {
                 draft.place(&path).map_err(failed)?;

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, io::Write as _};
 use tempfile::{TempDir, tempdir};
 use zeroize::Zeroizing;
 
-use super::*;
+use super::{aside::asides, *};
 use crate::store::{
     keys::testing::{Silent, Unlocked},
     record::example,
@@ -14,7 +14,7 @@ const ID: &str = "adb-1.azuredatabricks.net#work";
 /// A store with one record in it.
 fn with_one() -> (TempDir, SealedFiles, PathBuf) {
     let dir = tempdir().unwrap();
-    let store = SealedFiles::open(dir.path(), Silent).unwrap();
+    let store = SealedFiles::open(dir.path(), Silent, KeySetup::default()).unwrap();
     store.put(&example(ID)).unwrap();
     let path = store.path(ID);
     (dir, store, path)
@@ -58,7 +58,8 @@ fn a_file_that_was_renamed_to_another_session_is_refused() {
     let (_dir, store, path) = with_one();
     fs::rename(&path, store.path("other")).unwrap();
     assert!(why(&store).contains("its name"), "{}", why(&store));
-    assert!(matches!(store.load("other"), Err(StoreError::Unreadable(_))));
+    assert!(store.load("other").unwrap().is_none());
+    assert_eq!(store.trouble("other").unwrap().trouble, Trouble::Damaged);
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn a_truncated_file_is_never_read_as_anything() {
     let (_dir, store, path) = with_one();
     let whole = fs::read(&path).unwrap();
     for length in 0..whole.len() {
-        assert!(store.unseal(&path, &whole[..length]).is_err(), "{length} bytes");
+        assert!(store.unseal_file(&path, &whole[..length]).is_err(), "{length} bytes");
     }
 }
 
@@ -100,7 +101,7 @@ fn a_file_with_any_bit_flipped_is_never_read_as_anything() {
     for at in 0..whole.len() * 8 {
         let mut file = whole.clone();
         file[at / 8] ^= 1 << (at % 8);
-        assert!(store.unseal(&path, &file).is_err(), "bit {at}");
+        assert!(store.unseal_file(&path, &file).is_err(), "bit {at}");
     }
 }
 
@@ -117,7 +118,7 @@ fn bytes_that_were_never_ours_are_never_read_as_anything() {
             file[at] = file[at].wrapping_add(1 + u8::try_from(seed >> 57).unwrap());
         }
         if file != whole {
-            assert!(store.unseal(&path, &file).is_err());
+            assert!(store.unseal_file(&path, &file).is_err());
         }
     }
 }
@@ -129,8 +130,10 @@ fn a_damaged_file_takes_no_other_with_it_and_stays_as_it_is() {
     write(&path, b"damaged");
     let loaded = store.load_all().unwrap();
     assert_eq!(loaded.records[0].id, "other");
-    assert_eq!(loaded.unreadable[0].path, path);
-    assert_eq!(fs::read(&path).unwrap(), b"damaged");
+    let aside = asides(&path).next().unwrap();
+    assert_eq!((&loaded.unreadable[0].path, loaded.unreadable[0].trouble), (&aside, Trouble::Damaged));
+    assert_eq!(fs::read(&aside).unwrap(), b"damaged");
+    assert!(!path.exists());
 }
 
 #[test]
@@ -180,7 +183,7 @@ fn unfinished_files_are_swept_away_at_the_next_start() {
     for dir in [dir.path(), &store.sessions] {
         write(&dir.join(".tmpAbCdEf"), b"half");
     }
-    SealedFiles::open(dir.path(), Silent).unwrap();
+    SealedFiles::open(dir.path(), Silent, KeySetup::default()).unwrap();
     let left: Vec<_> = tree(dir.path()).into_keys().collect();
     assert_eq!(left, [dir.path().join("key"), path]);
 }
@@ -204,16 +207,16 @@ fn no_secret_can_be_read_in_the_state_folder() {
 #[test]
 fn sessions_of_a_keyring_that_is_locked_wait_for_it() {
     let dir = tempdir().unwrap();
-    SealedFiles::open(dir.path(), Unlocked(1)).unwrap().put(&example(ID)).unwrap();
+    SealedFiles::open(dir.path(), Unlocked(1), KeySetup::default()).unwrap().put(&example(ID)).unwrap();
 
-    let locked = SealedFiles::open(dir.path(), Silent).unwrap();
+    let locked = SealedFiles::open(dir.path(), Silent, KeySetup::default()).unwrap();
     let before = tree(dir.path());
-    assert!(why(&locked).contains("unlock it and restart the agent"), "{}", why(&locked));
+    assert!(why(&locked).contains("does not answer (it is locked); unlock it"), "{}", why(&locked));
     assert_eq!(tree(dir.path()), before);
     locked.put(&example("other")).unwrap();
     assert_eq!(locked.key(), Key::File);
 
-    let unlocked = SealedFiles::open(dir.path(), Unlocked(1)).unwrap();
+    let unlocked = SealedFiles::open(dir.path(), Unlocked(1), KeySetup::default()).unwrap();
     assert_eq!(unlocked.load_all().unwrap().records.len(), 2);
     assert_eq!(unlocked.key(), Key::File);
 }
@@ -221,17 +224,17 @@ fn sessions_of_a_keyring_that_is_locked_wait_for_it() {
 #[test]
 fn a_session_that_waits_for_the_keyring_is_set_aside_not_written_over() {
     let dir = tempdir().unwrap();
-    let store = SealedFiles::open(dir.path(), Unlocked(1)).unwrap();
+    let store = SealedFiles::open(dir.path(), Unlocked(1), KeySetup::default()).unwrap();
     store.put(&example(ID)).unwrap();
     let sealed = fs::read(store.path(ID)).unwrap();
-    SealedFiles::open(dir.path(), Silent).unwrap().put(&example(ID)).unwrap();
+    SealedFiles::open(dir.path(), Silent, KeySetup::default()).unwrap().put(&example(ID)).unwrap();
     assert_eq!(fs::read(asides(&store.path(ID)).next().unwrap()).unwrap(), sealed);
 }
 
 #[test]
 fn many_sessions_are_read_by_several_threads_and_all_come_back() {
     let dir = tempdir().unwrap();
-    let store = SealedFiles::open(dir.path(), Silent).unwrap();
+    let store = SealedFiles::open(dir.path(), Silent, KeySetup::default()).unwrap();
     let key = store.keys.current().unwrap();
     for number in 0..1000 {
         let id = format!("host-{number}");
@@ -259,7 +262,7 @@ mod private {
     fn folders_and_files_are_born_private() {
         let dir = tempdir().unwrap();
         let state = dir.path().join("deep/state");
-        let store = SealedFiles::open(&state, Silent).unwrap();
+        let store = SealedFiles::open(&state, Silent, KeySetup::default()).unwrap();
         store.put(&example(ID)).unwrap();
         assert_eq!((mode(&state), mode(&store.sessions)), (0o700, 0o700));
         assert_eq!(mode(&store.path(ID)), 0o600);
@@ -271,7 +274,7 @@ mod private {
         set_mode(dir.path(), 0o777);
         set_mode(&store.sessions, 0o755);
         set_mode(&path, 0o644);
-        let again = SealedFiles::open(dir.path(), Silent).unwrap();
+        let again = SealedFiles::open(dir.path(), Silent, KeySetup::default()).unwrap();
         assert!(again.load(ID).unwrap().is_some());
         assert_eq!((mode(dir.path()), mode(&store.sessions), mode(&path)), (0o700, 0o700, 0o600));
     }
@@ -281,7 +284,7 @@ mod private {
         let (dir, elsewhere) = (tempdir().unwrap(), tempdir().unwrap());
         set_mode(elsewhere.path(), 0o755);
         symlink(elsewhere.path(), dir.path().join(SESSIONS)).unwrap();
-        let refused = SealedFiles::open(dir.path(), Silent);
+        let refused = SealedFiles::open(dir.path(), Silent, KeySetup::default());
         assert!(matches!(refused, Err(StoreError::NotPrivate { .. })));
         assert_eq!(mode(elsewhere.path()), 0o755);
     }
@@ -292,7 +295,7 @@ mod private {
         if std::os::unix::fs::chown(dir.path(), Some(65_534), None).is_err() {
             return; // only root can give things away
         }
-        let refused = SealedFiles::open(dir.path(), Silent);
+        let refused = SealedFiles::open(dir.path(), Silent, KeySetup::default());
         assert!(matches!(refused, Err(StoreError::NotPrivate { why: "it belongs to somebody else", .. })));
     }
 

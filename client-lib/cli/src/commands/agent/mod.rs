@@ -2,6 +2,7 @@
 
 mod install;
 mod logs;
+mod rekey;
 pub(super) mod systemd;
 pub(super) mod units;
 
@@ -33,6 +34,7 @@ pub(super) fn run(command: args::Agent, output: &Output) -> Result<(), Failure> 
         args::Agent::Install { print: true } => install::print(output),
         args::Agent::Install { print: false } => install::install(output),
         args::Agent::Uninstall => install::uninstall(output),
+        args::Agent::Rekey { to } => rekey::rekey(to, output),
         args::Agent::Logs { follow } => logs::show(follow, output),
     }
 }

@@ -36,7 +36,7 @@ fn ask() -> Result<(Info, Vec<Session>), Error> {
 fn judge(info: &Info, places: &Places, now: Timestamp) -> Vec<Finding> {
     let mut findings = vec![version(info, places)];
     findings.extend(start(info, now));
-    findings.push(key(info.key, places));
+    findings.push(key(info));
     findings.extend(info.unreadable.iter().map(|what| {
         let hint = "nothing of it was changed; where the reason cannot be mended, sign in there again";
         Finding::fail("records", format!("not loaded: {what}"), hint)
@@ -67,19 +67,22 @@ fn start(info: &Info, now: Timestamp) -> Option<Finding> {
     })
 }
 
-fn key(key: Key, places: &Places) -> Finding {
-    match key {
+fn key(info: &Info) -> Finding {
+    if let Some(problem) = info.key_problem.as_deref().filter(|_| info.key != Key::File) {
+        let hint = "unlock it, or move to another key with `sso agent rekey`";
+        return Finding::fail("key", crate::output::clean(problem), hint);
+    }
+    match info.key {
         Key::Keyring => Finding::ok("key", "sealed with a key in the keyring"),
+        Key::Credential => Finding::ok("key", "sealed with a credential of systemd"),
+        Key::Passphrase => Finding::ok("key", "sealed with a key that a passphrase opens"),
         Key::None => {
             Finding::ok("key", "nothing is sealed: the agent is ephemeral and keeps nothing on disk")
         }
         Key::File => Finding::warn(
             "key",
             "sealed with a key file: protects copies and backups, not the account",
-            format!(
-                "to have it in the keyring: unlock that, `sso logout --all`, `sso agent stop`, remove {}, sign in again",
-                places.state.join("key").display()
-            ),
+            "to have it in the keyring: unlock that, then `sso agent rekey --to keyring`",
         ),
     }
 }
@@ -131,7 +134,7 @@ mod tests {
         let findings = judged(serde_json::json!({"key": "file"}));
         assert_eq!(worst(&findings), ("key", Status::Warn));
         assert!(findings[1].message.ends_with("protects copies and backups, not the account"));
-        assert!(findings[1].hint.contains("/s/key"));
+        assert!(findings[1].hint.contains("sso agent rekey"));
     }
 
     #[test]

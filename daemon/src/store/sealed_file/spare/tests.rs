@@ -3,7 +3,9 @@ use std::{io::Write as _, process::Command};
 use tempfile::{TempDir, tempdir};
 
 use super::*;
-use crate::store::{Kept, Store as _, keys::testing::Silent, record::example, sealed_file::file_name};
+use crate::store::{
+    Kept, KeySetup, Store as _, keys::testing::Silent, record::example, sealed_file::file_name,
+};
 
 const ID: &str = "adb-1.azuredatabricks.net#work";
 
@@ -41,7 +43,7 @@ impl Place {
 }
 
 fn open(state: &Path, spare: &Path) -> SealedFiles {
-    SealedFiles::open(state, Silent).unwrap().beside(spare)
+    SealedFiles::open(state, Silent, KeySetup::default()).unwrap().beside(spare)
 }
 
 fn generation(store: &SealedFiles) -> u64 {
@@ -116,7 +118,7 @@ fn f29_a_full_disk_is_noticed_before_anything_is_spent_and_the_spare_place_takes
     disk.make_room();
     assert_eq!(generation(&again), 2);
     assert_eq!(files_in(spare.path()), 0, "it moved to the disk");
-    assert_eq!(generation(&SealedFiles::open(disk.0.path(), Silent).unwrap()), 2);
+    assert_eq!(generation(&SealedFiles::open(disk.0.path(), Silent, KeySetup::default()).unwrap()), 2);
 }
 
 #[test]
@@ -148,7 +150,7 @@ fn f30_a_disk_that_fails_at_the_last_moment_loses_nothing() {
 #[test]
 fn without_a_spare_place_a_failing_disk_is_an_error() {
     let dir = tempdir().unwrap();
-    let store = SealedFiles::open(dir.path(), Silent).unwrap();
+    let store = SealedFiles::open(dir.path(), Silent, KeySetup::default()).unwrap();
     let slot = store.reserve_anywhere(ID).unwrap();
     fs::remove_dir_all(&store.sessions).unwrap();
     assert!(slot.commit(&example(ID)).is_err());
@@ -204,7 +206,7 @@ fn f31_a_damaged_file_on_the_disk_is_set_aside_for_the_copy_that_is_well() {
     write(&place.spared(), place.sealed(2));
     assert_eq!(generation(&place.store), 2);
     assert_eq!(generation(&place.again()), 2);
-    let aside = super::super::asides(&place.disk()).next().unwrap();
+    let aside = super::super::aside::asides(&place.disk()).next().unwrap();
     assert_eq!(fs::read(aside).unwrap(), b"damaged");
 }
 
