@@ -73,16 +73,18 @@ fn examine() -> Vec<Finding> {
     match Places::from_env() {
         Ok(places) => {
             findings.extend(places::check(&places));
-            let (of_agent, sessions) = agent::check(&places, now);
+            let (of_agent, said) = agent::check(&places, now);
             findings.extend(of_agent);
+            findings.push(machine::proxy(said.as_ref().map(|said| said.proxy.as_deref()), var));
+            let agent::Said { sessions, proxy } = said.unwrap_or_default();
             findings.extend(sessions.iter().map(|session| sessions::check(session, now)));
-            findings.extend(network::check(&sessions));
+            findings.extend(network::check(&sessions, proxy.as_deref()));
         }
         Err(error) => {
             findings.push(Finding::fail("places", error.to_string(), "correct the environment variable"));
         }
     }
-    findings.push(machine::proxy(var));
+    findings.extend(machine::certificates(var));
     findings.push(machine::browser(var));
     findings.push(stand_in::check());
     findings.extend(units::check(program.as_deref()));

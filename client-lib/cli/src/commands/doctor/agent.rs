@@ -19,11 +19,19 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Clocks are set back by a little all the time.
 const JITTER: SignedDuration = SignedDuration::from_secs(5);
 
-/// What there is to say of the agent, and its sessions.
-pub(super) fn check(places: &Places, now: Timestamp) -> (Vec<Finding>, Vec<Session>) {
+/// What an agent that answers has to say.
+#[derive(Default)]
+pub(super) struct Said {
+    pub(super) sessions: Vec<Session>,
+    /// The proxy that it reaches issuers by.
+    pub(super) proxy: Option<String>,
+}
+
+/// What there is to say of the agent, and what it says itself, if it answers.
+pub(super) fn check(places: &Places, now: Timestamp) -> (Vec<Finding>, Option<Said>) {
     match ask() {
-        Ok((info, sessions)) => (judge(&info, places, now), sessions),
-        Err(error) => (vec![Finding::fail("agent", error.to_string(), error.hint())], Vec::new()),
+        Ok((info, sessions)) => (judge(&info, places, now), Some(Said { sessions, proxy: info.proxy })),
+        Err(error) => (vec![Finding::fail("agent", error.to_string(), error.hint())], None),
     }
 }
 

@@ -15,9 +15,10 @@ const EARLIEST: &str = "2026-01-01T00:00:00Z";
 /// Nor will this one still run then.
 const LATEST: &str = "2100-01-01T00:00:00Z";
 
-/// In either case, as tools have it; `NO_PROXY` alone sends nobody anywhere.
-const PROXIES: &[&str] =
-    &["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+/// Where an agent that is started here would find its proxy; `HTTP_PROXY` is for what is not encrypted.
+const PROXIES: &[&str] = &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+/// Where other tools are told whom to trust.
+const CERTIFICATES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// Where a desktop says that it is there.
 const DESKTOPS: &[&str] = &["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"];
@@ -45,17 +46,46 @@ pub(super) fn clock(now: Timestamp) -> Finding {
     )
 }
 
-/// Names only: the values may hold a password.
-pub(super) fn proxy(var: impl Fn(&str) -> Option<OsString>) -> Finding {
+/// The proxy of the agent, if one answers; else what one would find here: names only, since the values may
+/// hold a password.
+pub(super) fn proxy(agents: Option<Option<&str>>, var: impl Fn(&str) -> Option<OsString>) -> Finding {
     let set: Vec<&str> = PROXIES.iter().copied().filter(|name| var(name).is_some()).collect();
-    if set.is_empty() {
-        return Finding::ok("proxy", "no proxy is set");
+    match (agents, set.first()) {
+        (Some(Some(proxy)), _) => Finding::ok("proxy", format!("the agent reaches issuers by {proxy}")),
+        (Some(None), Some(name)) => Finding::warn(
+            "proxy",
+            format!("{name} is set here, and the agent runs without a proxy"),
+            "set `proxy` in the config file, or start the agent anew from here: `sso agent restart`",
+        ),
+        (Some(None), None) => Finding::ok("proxy", "none: the agent reaches issuers directly"),
+        (None, Some(name)) => Finding::ok("proxy", format!("an agent that is started here uses {name}")),
+        (None, None) => Finding::ok("proxy", "no proxy is set"),
     }
-    Finding::warn(
-        "proxy",
-        format!("set: {}; the agent of this version does not use proxies", set.join(", ")),
-        "let this machine reach its issuers directly",
-    )
+}
+
+/// Whom other tools trust more than the agent does.
+pub(super) fn certificates(var: impl Fn(&str) -> Option<OsString>) -> Option<Finding> {
+    let paths = |name: &&str| var(name).map(|paths| std::env::split_paths(&paths).collect::<Vec<_>>());
+    let others = CERTIFICATES.iter().filter_map(paths).flatten().find(|path| !is_the_administrators(path))?;
+    Some(Finding::warn(
+        "trust",
+        format!(
+            "{} is not trusted by the agent: more than the administrator can change it",
+            others.display()
+        ),
+        "if the agent shall trust it, set `ca_file` in the config file",
+    ))
+}
+
+#[cfg(unix)]
+fn is_the_administrators(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    path.metadata().is_ok_and(|found| found.uid() == 0 && found.mode() & 0o022 == 0)
+}
+
+#[cfg(not(unix))]
+fn is_the_administrators(_: &Path) -> bool {
+    false
 }
 
 pub(super) fn browser(var: impl Fn(&str) -> Option<OsString>) -> Finding {
@@ -91,12 +121,22 @@ mod tests {
     }
 
     #[test]
-    fn proxies_are_named_without_what_they_are_set_to() {
+    fn a_proxy_is_named_and_what_it_is_set_to_here_is_not() {
         let var = |name: &str| (name == "https_proxy").then(|| "http://me:secret@proxy".into());
-        let finding = proxy(var);
+        let finding = proxy(Some(None), var);
         assert_eq!(finding.status, Status::Warn);
         assert!(finding.message.contains("https_proxy") && !finding.message.contains("secret"));
-        assert_eq!(proxy(|_| None).status, Status::Ok);
+        assert!(proxy(Some(Some("http://p:1")), var).message.contains("http://p:1"));
+        assert_eq!(proxy(None, var).status, Status::Ok);
+        assert_eq!(proxy(Some(None), |_| None).status, Status::Ok);
+    }
+
+    #[test]
+    fn a_certificate_that_others_can_change_is_a_finding() {
+        let file = |path: &'static str| move |name: &str| (name == "SSL_CERT_FILE").then(|| path.into());
+        assert_eq!(certificates(|_| None), None);
+        assert_eq!(certificates(file("/etc")), None);
+        assert!(certificates(file("/tmp")).unwrap().hint.contains("ca_file"));
     }
 
     #[test]

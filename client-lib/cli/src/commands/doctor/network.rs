@@ -23,9 +23,9 @@ const AT_ONCE: usize = 16;
 /// A host name or address, without the brackets of a URL, and a port.
 type Place = (String, u16);
 
-/// Where tokens are for, and where they come from.
-pub(super) fn check(sessions: &[Session]) -> Vec<Finding> {
-    let places: Vec<Place> = places(sessions).into_iter().collect();
+/// Where tokens are for, and where they come from; the proxy in place of what is behind it.
+pub(super) fn check(sessions: &[Session], proxy: Option<&str>) -> Vec<Finding> {
+    let places: Vec<Place> = by(proxy, places(sessions)).into_iter().collect();
     places.chunks(AT_ONCE).flat_map(|places| try_all(places, PATIENCE)).collect()
 }
 
@@ -34,9 +34,20 @@ fn places(sessions: &[Session]) -> BTreeSet<Place> {
     urls.filter_map(|url| place(&Url::parse(url).ok()?)).collect()
 }
 
+/// Which of them a proxy is not asked for is the agent's to know, but for this machine's own.
+fn by(proxy: Option<&str>, places: BTreeSet<Place>) -> BTreeSet<Place> {
+    let Some(proxy) = proxy.and_then(|proxy| place(&Url::parse(proxy).ok()?)) else { return places };
+    let local = |(name, _): &Place| matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1");
+    places.into_iter().filter(local).chain([proxy]).collect()
+}
+
 fn place(url: &Url) -> Option<Place> {
     let name = url.host_str()?.trim_matches(['[', ']']);
-    Some((name.to_owned(), url.port_or_known_default()?))
+    // As curl has it, for a kind of proxy that has no usual port.
+    Some((
+        name.to_owned(),
+        url.port_or_known_default().or(url.scheme().starts_with("socks").then_some(1080))?,
+    ))
 }
 
 fn try_all(places: &[Place], patience: Duration) -> Vec<Finding> {
@@ -105,6 +116,15 @@ mod tests {
     fn a_name_server_that_says_nothing_is_not_waited_for() {
         let late = judge(&("h".into(), 443), Err(io::ErrorKind::TimedOut.into()), PATIENCE);
         assert_eq!(late.message, "h:443 cannot be reached: no answer within 3 s");
+    }
+
+    #[test]
+    fn behind_a_proxy_the_proxy_is_tried() {
+        let places = || [("h".to_owned(), 443), ("127.0.0.1".to_owned(), 81)].into();
+        let names = |proxy| by(proxy, places()).into_iter().map(|place| place.0).collect::<Vec<_>>();
+        assert_eq!(names(Some("http://p:3128")), ["127.0.0.1", "p"]);
+        assert_eq!(names(None), ["127.0.0.1", "h"]);
+        assert_eq!(place(&Url::parse("socks5h://p").unwrap()), Some(("p".to_owned(), 1080)));
     }
 
     #[test]
