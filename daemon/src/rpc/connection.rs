@@ -4,26 +4,35 @@
 //! goes out when it is ready. A client that hangs up takes its sign-in with it and nothing else; what
 //! it asked before it closed its own side is still answered.
 
-use std::time::Duration;
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Poll, ready},
+    time::Duration,
+};
 
 use sso_agent_proto::{
     app::{AppCall, AppCreate},
     consent::ConsentFinish,
     events::Subscribe,
-    lines::Lines,
+    lines::{Lines, TooLong},
     method::Call,
     rpc::{Code, Id, Request, RpcError, error_line, notification_line},
     secret::Wiped,
     session::{Login, Progress, Step},
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf},
-    sync::{broadcast::error::RecvError, mpsc, oneshot},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf},
+    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, broadcast::error::RecvError, mpsc, oneshot},
     task::JoinSet,
     time::Instant,
 };
 
+use zeroize::Zeroize as _;
+
 use super::{
+    clients::Pulse,
     service::{Line, Shared, line},
     translate,
 };
@@ -38,6 +47,18 @@ const AT_ONCE: usize = 256;
 /// So many replies may wait for a client to read them.
 const UNREAD: usize = 64;
 
+/// A message up to this many bytes is held for anybody.
+pub(crate) const USUAL: usize = 64 * 1024;
+
+/// So many longer ones are held at once, of all clients together.
+pub(crate) static LONG: Semaphore = Semaphore::const_new(8);
+
+/// So many replies that may be as long as a line can be are there at once, also unread.
+const LARGE: usize = 2;
+
+/// So many bytes are read at once.
+const CHUNK: usize = 4096;
+
 /// So many bytes of replies to one batch of requests go out together.
 const TOGETHER: usize = 64 * 1024;
 
@@ -48,7 +69,11 @@ const READS_WITHIN: Duration = Duration::from_secs(30);
 const FINISHES_WITHIN: Duration = Duration::from_secs(10);
 
 /// Serves one client until it hangs up or breaks the protocol.
-pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(stream: S, service: Shared) {
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(
+    stream: S,
+    service: Shared,
+    pulse: Pulse,
+) {
     let (reader, writer) = tokio::io::split(stream);
     let (out, outbox) = mpsc::channel(UNREAD);
     let connection = Connection {
@@ -61,6 +86,9 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(stream: S,
         answering: JoinSet::new(),
         watching: JoinSet::new(),
         late_at: None,
+        large: Arc::new(Semaphore::new(LARGE)),
+        long: None,
+        pulse,
     };
     connection.run().await;
 }
@@ -79,6 +107,11 @@ struct Connection<S> {
     watching: JoinSet<()>,
     /// When the rest of the message that has begun is overdue.
     late_at: Option<Instant>,
+    /// Answers that may be long wait here for their turn.
+    large: Arc<Semaphore>,
+    /// While it sends a message that is longer than usual.
+    long: Option<SemaphorePermit<'static>>,
+    pulse: Pulse,
 }
 
 /// A line to the client.
@@ -86,6 +119,8 @@ struct Outgoing {
     line: Line,
     /// Who wants to know that it went out.
     sent: Option<oneshot::Sender<()>>,
+    /// The next long one may be made when this has gone out.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a connection ends.
@@ -98,7 +133,6 @@ enum End {
 
 impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
     async fn run(mut self) {
-        let mut chunk = Wiped::from(vec![0; 4096]);
         let end = loop {
             let busy = self.answering.len() + self.watching.len() >= AT_ONCE;
             if busy && self.late_at.is_some() {
@@ -117,13 +151,14 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
                 Some(reply) = self.outbox.recv() => deliver(&mut self.writer, reply).await,
                 Some(_) = self.answering.join_next(), if !self.answering.is_empty() => Ok(()),
                 Some(_) = self.watching.join_next(), if !self.watching.is_empty() => Ok(()),
-                read = self.reader.read(chunk.as_mut_slice()), if !busy => match read {
-                    Ok(0) => Err(End::HungUp),
-                    Ok(n) => self.heard(&chunk[..n]).await,
+                read = read_some(&mut self.reader, &mut self.lines), if !busy => match read {
+                    Ok(None) => Err(End::HungUp),
+                    Ok(Some(pushed)) => self.heard(pushed).await,
                     Err(_) => Err(End::Broken),
                 },
                 () = late => Err(End::Broken),
             };
+            self.pulse.heard(!self.answering.is_empty() || !self.watching.is_empty());
             if let Err(end) = step {
                 break end;
             }
@@ -155,11 +190,23 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
         let _ = self.writer.shutdown().await;
     }
 
-    async fn heard(&mut self, bytes: &[u8]) -> Result<(), End> {
-        if let Err(error) = self.lines.push(bytes) {
+    /// Answers what can be answered now of what was read.
+    async fn heard(&mut self, pushed: Result<(), TooLong>) -> Result<(), End> {
+        if let Err(error) = pushed {
             let refused = error_line(&Id::Null, RpcError::new(Code::InvalidRequest, error.to_string()));
             write(&mut self.writer, &refused).await?;
             return Err(End::Broken);
+        }
+        if self.lines.pending() <= USUAL {
+            self.long = None;
+        } else if self.long.is_none() {
+            let Ok(room) = LONG.try_acquire() else {
+                let why = "too many long messages come at once: send it again later";
+                let refused = error_line(&Id::Null, RpcError::new(Code::InvalidRequest, why));
+                write(&mut self.writer, &refused).await?;
+                return Err(End::Broken);
+            };
+            self.long = Some(room);
         }
         let mut replies = Wiped::default();
         let mut begun = self.late_at;
@@ -173,7 +220,16 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
                     replies.extend_from_slice(&reply);
                 }
                 Read::Later(id, call) => {
-                    begin(id, *call, &self.service, &self.out, &mut self.answering, &mut self.watching);
+                    let large = self.large.clone();
+                    begin(
+                        id,
+                        *call,
+                        &self.service,
+                        &self.out,
+                        large,
+                        &mut self.answering,
+                        &mut self.watching,
+                    );
                 }
             }
             if replies.len() > TOGETHER {
@@ -184,6 +240,24 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
         self.late_at = self.lines.is_partial().then_some(begun);
         if replies.is_empty() { Ok(()) } else { write(&mut self.writer, &replies).await }
     }
+}
+
+/// Reads what there is, a little at a time; `None` when nothing comes any more.
+///
+/// The bytes are on the stack for that long only: most connections are idle, and have no buffer of their own.
+async fn read_some<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    lines: &mut Lines,
+) -> io::Result<Option<Result<(), TooLong>>> {
+    std::future::poll_fn(|context| {
+        let mut chunk = [0; CHUNK];
+        let mut read = ReadBuf::new(&mut chunk);
+        ready!(Pin::new(&mut *reader).poll_read(context, &mut read))?;
+        let pushed = (!read.filled().is_empty()).then(|| lines.push(read.filled()));
+        chunk.zeroize();
+        Poll::Ready(Ok(pushed))
+    })
+    .await
 }
 
 /// What becomes of one line.
@@ -219,6 +293,7 @@ fn begin(
     call: Call,
     service: &Shared,
     out: &mpsc::Sender<Outgoing>,
+    large: Arc<Semaphore>,
     answering: &mut JoinSet<()>,
     watching: &mut JoinSet<()>,
 ) {
@@ -236,8 +311,16 @@ fn begin(
         Call::ConsentFinish(finish) => {
             answering.spawn(async move { finish_and_tell(id, finish, &service, &out).await });
         }
-        Call::TokenGet(_)
-        | Call::AgentInfo
+        Call::TokenGet(_) => {
+            answering.spawn(async move {
+                let reply = service.answer(&id, call).await;
+                if reply.is_ok() {
+                    service.handle.tally().token(Door::Rpc);
+                }
+                send(&out, reply.unwrap_or_else(|error| refusal(&id, error))).await;
+            });
+        }
+        Call::AgentInfo
         | Call::AgentReload
         | Call::AgentShutdown
         | Call::SessionImport(_)
@@ -250,12 +333,10 @@ fn begin(
         | Call::ConsentEnd(_)
         | Call::App(_) => {
             answering.spawn(async move {
-                let token = matches!(call, Call::TokenGet(_));
-                let reply = service.answer(&id, call).await;
-                if token && reply.is_ok() {
-                    service.handle.tally().token(Door::Rpc);
-                }
-                send(&out, reply.unwrap_or_else(|error| refusal(&id, error))).await;
+                let turn = large.acquire_owned().await.ok();
+                let line = service.answer(&id, call).await.unwrap_or_else(|error| refusal(&id, error));
+                // The connection may have ended; then nobody wants it.
+                let _ = out.send(Outgoing { line, sent: None, _turn: turn }).await;
             });
         }
     }
@@ -288,7 +369,7 @@ async fn finish_and_tell(id: Id, finish: ConsentFinish, service: &Shared, out: &
 /// Sends a line, and tells whether it went out. A connection that has ended says nothing.
 async fn is_heard(out: &mpsc::Sender<Outgoing>, line: Line) -> bool {
     let (sent, heard) = oneshot::channel();
-    let _ = out.send(Outgoing { line, sent: Some(sent) }).await;
+    let _ = out.send(Outgoing { line, sent: Some(sent), _turn: None }).await;
     heard.await.is_ok()
 }
 
@@ -347,7 +428,7 @@ fn refusal(id: &Id, error: RpcError) -> Line {
 
 /// The connection may have ended; then nobody wants it.
 async fn send(out: &mpsc::Sender<Outgoing>, line: Line) {
-    let _ = out.send(Outgoing { line, sent: None }).await;
+    let _ = out.send(Outgoing { line, sent: None, _turn: None }).await;
 }
 
 async fn deliver<W: AsyncWrite + Unpin>(writer: &mut W, reply: Outgoing) -> Result<(), End> {

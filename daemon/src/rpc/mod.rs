@@ -1,9 +1,12 @@
 //! JSON-RPC over the local socket.
 
+pub(crate) mod clients;
 pub(crate) mod connection;
 pub(crate) mod listen;
 mod machines;
+mod missing;
 mod scopes;
 pub(crate) mod service;
+pub(crate) mod socket;
 mod tokens;
 pub(crate) mod translate;
