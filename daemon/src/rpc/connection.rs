@@ -75,21 +75,9 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(
     pulse: Pulse,
 ) {
     let (reader, writer) = tokio::io::split(stream);
-    let (out, outbox) = mpsc::channel(UNREAD);
-    let connection = Connection {
-        reader,
-        writer,
-        lines: Lines::default(),
-        service,
-        out,
-        outbox,
-        answering: JoinSet::new(),
-        watching: JoinSet::new(),
-        late_at: None,
-        large: Arc::new(Semaphore::new(LARGE)),
-        long: None,
-        pulse,
-    };
+    let lines = Lines::default();
+    let connection =
+        Connection { reader, writer, lines, service, beside: None, late_at: None, long: None, pulse };
     connection.run().await;
 }
 
@@ -98,20 +86,58 @@ struct Connection<S> {
     writer: WriteHalf<S>,
     lines: Lines,
     service: Shared,
-    /// Replies of what runs beside; whoever is too fast waits here.
+    /// What takes longer; absent while there is nothing of it.
+    beside: Option<Box<Beside>>,
+    /// When the rest of the message that has begun is overdue.
+    late_at: Option<Instant>,
+    /// While it sends a message that is longer than usual.
+    long: Option<SemaphorePermit<'static>>,
+    pulse: Pulse,
+}
+
+/// What runs beside.
+struct Beside {
+    /// Its replies; whoever is too fast waits here.
     out: mpsc::Sender<Outgoing>,
     outbox: mpsc::Receiver<Outgoing>,
     /// Ends with a reply, which is owed even after the client closed its side.
     answering: JoinSet<()>,
     /// Ends with the client: sign-ins and subscriptions.
     watching: JoinSet<()>,
-    /// When the rest of the message that has begun is overdue.
-    late_at: Option<Instant>,
     /// Answers that may be long wait here for their turn.
     large: Arc<Semaphore>,
-    /// While it sends a message that is longer than usual.
-    long: Option<SemaphorePermit<'static>>,
-    pulse: Pulse,
+}
+
+impl Default for Beside {
+    fn default() -> Self {
+        let (out, outbox) = mpsc::channel(UNREAD);
+        let large = Arc::new(Semaphore::new(LARGE));
+        Self { out, outbox, answering: JoinSet::new(), watching: JoinSet::new(), large }
+    }
+}
+
+impl Beside {
+    fn under_way(&self) -> usize {
+        self.answering.len() + self.watching.len()
+    }
+
+    /// The next reply; `None` when something ended.
+    async fn next(&mut self) -> Option<Outgoing> {
+        tokio::select! {
+            biased;
+            reply = self.outbox.recv() => reply,
+            Some(_) = self.answering.join_next(), if !self.answering.is_empty() => None,
+            Some(_) = self.watching.join_next(), if !self.watching.is_empty() => None,
+        }
+    }
+}
+
+/// As [`Beside::next`], of what there may be.
+async fn next_of(beside: Option<&mut Box<Beside>>) -> Option<Outgoing> {
+    match beside {
+        Some(beside) => beside.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// A line to the client.
@@ -134,7 +160,11 @@ enum End {
 impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
     async fn run(mut self) {
         let end = loop {
-            let busy = self.answering.len() + self.watching.len() >= AT_ONCE;
+            let under_way = self.beside.as_ref().map_or(0, |beside| beside.under_way());
+            if under_way == 0 && self.beside.as_ref().is_some_and(|beside| beside.outbox.is_empty()) {
+                self.beside = None;
+            }
+            let busy = under_way >= AT_ONCE;
             if busy && self.late_at.is_some() {
                 // While we do not read, the rest cannot come.
                 self.late_at = Some(Instant::now() + FINISHES_WITHIN);
@@ -148,9 +178,10 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
             };
             let step = tokio::select! {
                 biased;
-                Some(reply) = self.outbox.recv() => deliver(&mut self.writer, reply).await,
-                Some(_) = self.answering.join_next(), if !self.answering.is_empty() => Ok(()),
-                Some(_) = self.watching.join_next(), if !self.watching.is_empty() => Ok(()),
+                next = next_of(self.beside.as_mut()) => match next {
+                    Some(reply) => deliver(&mut self.writer, reply).await,
+                    None => Ok(()),
+                },
                 read = read_some(&mut self.reader, &mut self.lines), if !busy => match read {
                     Ok(None) => Err(End::HungUp),
                     Ok(Some(pushed)) => self.heard(pushed).await,
@@ -158,30 +189,28 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
                 },
                 () = late => Err(End::Broken),
             };
-            self.pulse.heard(!self.answering.is_empty() || !self.watching.is_empty());
+            self.pulse.heard(self.beside.as_ref().is_some_and(|beside| beside.under_way() > 0));
             if let Err(end) = step {
                 break end;
             }
         };
         if matches!(end, End::HungUp) {
-            self.finish().await;
+            Box::pin(self.finish()).await;
         }
     }
 
     /// Sends what is still owed.
     async fn finish(mut self) {
-        self.watching.shutdown().await;
-        loop {
-            let sent = tokio::select! {
-                biased;
-                Some(reply) = self.outbox.recv() => deliver(&mut self.writer, reply).await,
-                next = self.answering.join_next() => if next.is_none() { break } else { Ok(()) },
-            };
-            if sent.is_err() {
+        let mut beside = self.beside.take().unwrap_or_default();
+        beside.watching.shutdown().await;
+        while beside.under_way() > 0 {
+            if let Some(reply) = beside.next().await
+                && deliver(&mut self.writer, reply).await.is_err()
+            {
                 return;
             }
         }
-        while let Ok(reply) = self.outbox.try_recv() {
+        while let Ok(reply) = beside.outbox.try_recv() {
             if deliver(&mut self.writer, reply).await.is_err() {
                 return;
             }
@@ -219,18 +248,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
                     make_room(&mut replies, reply.len());
                     replies.extend_from_slice(&reply);
                 }
-                Read::Later(id, call) => {
-                    let large = self.large.clone();
-                    begin(
-                        id,
-                        *call,
-                        &self.service,
-                        &self.out,
-                        large,
-                        &mut self.answering,
-                        &mut self.watching,
-                    );
-                }
+                Read::Later(id, call) => begin(id, *call, &self.service, self.beside.get_or_insert_default()),
             }
             if replies.len() > TOGETHER {
                 write(&mut self.writer, &std::mem::take(&mut replies)).await?;
@@ -288,16 +306,9 @@ fn read(request: &[u8], service: &Shared) -> Option<Read> {
     }
 }
 
-fn begin(
-    id: Id,
-    call: Call,
-    service: &Shared,
-    out: &mpsc::Sender<Outgoing>,
-    large: Arc<Semaphore>,
-    answering: &mut JoinSet<()>,
-    watching: &mut JoinSet<()>,
-) {
-    let (service, out) = (service.clone(), out.clone());
+fn begin(id: Id, call: Call, service: &Shared, beside: &mut Beside) {
+    let Beside { out, answering, watching, large, .. } = beside;
+    let (service, out, large) = (service.clone(), out.clone(), large.clone());
     match call {
         Call::SessionLogin(login) => {
             watching.spawn(async move { login_and_tell(id, login, &service, &out).await });
