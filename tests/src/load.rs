@@ -16,8 +16,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How often lost ones are looked for.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often lost ones are looked for, and how many are replaced then at most: a thousand that come at the
+/// same instant are a burden of another kind.
+const LOOK: Duration = Duration::from_millis(50);
+const AT_ONCE: usize = 25;
 /// A slow reader leaves so many replies of some hundred bytes unread, more than any buffer holds.
 const UNREAD: usize = 4000;
 
@@ -227,13 +229,18 @@ fn requests(params: &Value) -> Vec<u8> {
 
 fn keep_up(made: &Making, mut members: Vec<(Kind, UnixStream)>, over: &AtomicBool, lost: &AtomicU64) {
     while !over.load(Ordering::Relaxed) {
+        let mut replaced = 0;
         for (kind, stream) in &mut members {
+            if replaced == AT_ONCE {
+                break;
+            }
             let is_lost = match kind {
                 // To read is what it does not do; it asks for more instead, as long as anybody listens.
                 Kind::Slow => is_closed(stream.write(&made.requests)),
                 Kind::Idle | Kind::HalfOpen => matches!(stream.read(&mut [0]), Ok(0)),
             };
             if is_lost {
+                replaced += 1;
                 lost.fetch_add(1, Ordering::Relaxed);
                 if let Ok(another) = made.one(*kind) {
                     *stream = another;
