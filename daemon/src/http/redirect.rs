@@ -93,7 +93,6 @@ impl Listener {
             started: Box::new(started),
             returned: Mutex::new(Some(returned)),
             page: watch::Sender::new(None),
-            was_seen: AtomicBool::new(false),
             seen: Notify::new(),
         });
         let task = tokio::spawn(run(self.sockets, site.clone())).abort_handle();
@@ -144,7 +143,6 @@ struct Site {
     started: Box<dyn Fn() + Send + Sync>,
     returned: Mutex<Option<oneshot::Sender<Callback>>>,
     page: watch::Sender<Option<Page>>,
-    was_seen: AtomicBool,
     seen: Notify,
 }
 
@@ -187,9 +185,16 @@ fn is_without_ipv6(error: &io::Error) -> bool {
 }
 
 async fn connection(stream: TcpStream, site: Arc<Site>) {
+    // Of this connection: another one may end while this one still writes.
+    let showed_last = AtomicBool::new(false);
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
-        let site = site.clone();
-        async move { Ok::<_, Infallible>(site.answer(&request).await) }
+        let (site, showed_last) = (site.clone(), &showed_last);
+        async move {
+            let response = site.answer(&request).await;
+            let is_last = request.uri().path() == site.last && response.status() != StatusCode::NOT_FOUND;
+            showed_last.fetch_or(is_last, Ordering::AcqRel);
+            Ok::<_, Infallible>(response)
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -201,7 +206,7 @@ async fn connection(stream: TcpStream, site: Arc<Site>) {
     if let Err(error) = served {
         tracing::debug!(%error, "a browser connection broke");
     }
-    if site.was_seen.load(Ordering::Acquire) {
+    if showed_last.load(Ordering::Acquire) {
         site.seen.notify_one();
     }
 }
@@ -281,7 +286,6 @@ impl Site {
     fn last_page(&self) -> Response<Full<Bytes>> {
         let shown = self.page.borrow();
         let Some(last) = shown.as_ref() else { return page(&Page::NotFound) };
-        self.was_seen.store(true, Ordering::Release);
         page(last)
     }
 }
