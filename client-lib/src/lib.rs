@@ -20,6 +20,7 @@
 //! A web app has a [`WebApp`], and keeps a [`WebSession`] for each of its users where it would have kept a
 //! refresh token.
 
+pub mod address;
 mod advice;
 mod any_agent;
 pub mod autostart;

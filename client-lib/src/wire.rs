@@ -15,7 +15,7 @@ use sso_agent_proto::{
     session::{Progress, Step},
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, address::is_for_a_browser};
 
 /// A line that may hold a secret.
 pub(crate) type Line = Zeroizing<Vec<u8>>;
@@ -131,6 +131,11 @@ pub(crate) fn answer<T: DeserializeOwned>(
                 && let Some(progress) = params.and_then(parse::<Progress>)
                 && progress.request_id == Id::from(id)
             {
+                if let Step::Authorize { url } = &progress.step
+                    && !is_for_a_browser(url)
+                {
+                    return Err(Trouble::Nonsense("the agent sent an address that is not for a browser"));
+                }
                 on_step(progress.step);
             }
             Ok(None)

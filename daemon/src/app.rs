@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use interprocess::local_socket::tokio::Listener;
 use sso_agent_core::{
     agent::{Agent, Effect, Event},
     words::{Attempt, SessionId},
@@ -31,8 +30,9 @@ use crate::{
     padlock::{self, Padlock},
     random,
     rpc::{
-        listen::{self, Place},
+        listen,
         service::{About as Facts, Service},
+        socket::{BindError, Socket},
     },
     signin,
     snapshot::Snapshot,
@@ -109,8 +109,9 @@ pub async fn run(
     let started = clock::now();
     let mut inherited = systemd::Inherited::take();
     let _state_lock = if options.ephemeral { None } else { Some(lock_state(&options.places.state)?) };
-    let (listener, place, _socket_lock) = listener(&options.places.socket, systemd::RPC, &mut inherited)?;
-    let (http, _http_lock) = http_listener(&options.places.http_socket, &mut inherited).unzip();
+    let socket = socket(&options.places.socket, systemd::RPC, &mut inherited)?;
+    let lost = socket.lost();
+    let http = http_socket(&options.places.http_socket, &mut inherited);
     let config = read_config(&options.places).await?;
     let store = open_store(&options, &config).await?;
     let snapshot = Arc::new(Snapshot::default());
@@ -137,14 +138,22 @@ pub async fn run(
     let web = Arc::new(Web::new(handles.clone(), store, spender.clone()));
     let served = handle.clone();
     let service = Arc::new(Service::new(served, config.clone(), metadata.clone(), apps, web, padlock, about));
-    let driver = Driver::new(agent, inbox, handle.clone(), spender.clone(), handles, config.clone(), place);
+    let no_more_clients = CancellationToken::new();
+    let driver = Driver::new(
+        agent,
+        inbox,
+        handle.clone(),
+        spender.clone(),
+        handles,
+        config.clone(),
+        no_more_clients.clone(),
+    );
     if !options.ephemeral {
         settle(&options.places, &spender, &handle);
     }
-    let no_more_clients = CancellationToken::new();
     let watching = tokio::spawn(watch_config(config, handle.clone()));
     let mut serving = JoinSet::new();
-    serving.spawn(listen::serve(listener, service.clone(), no_more_clients.clone()));
+    serving.spawn(listen::serve(socket, service.clone(), no_more_clients.clone()));
     metadata.resume().await;
     serving.spawn(metadata.run(addresses, service.clone(), no_more_clients.clone()));
     if let Some(http) = http {
@@ -168,8 +177,12 @@ pub async fn run(
             handle.send(Message::Stop);
             driving.await;
         }
+        () = lost.cancelled() => {
+            tracing::warn!("nobody finds this agent: stopping, so that the next client starts one that has a socket");
+            handle.send(Message::Stop);
+            driving.await;
+        }
     }
-    no_more_clients.cancel();
     watching.abort();
     // Whoever is still connected then is owed nothing.
     let _ = tokio::time::timeout(LAST_WORDS, async { while serving.join_next().await.is_some() {} }).await;
@@ -179,47 +192,30 @@ pub async fn run(
 
 fn lock_state(state: &Path) -> Result<StoreLock, StartError> {
     store::private_dir(state)?;
-    lock(state, "lock")
-}
-
-fn lock(folder: &Path, name: &str) -> Result<StoreLock, StartError> {
-    StoreLock::take(folder, name).map_err(|error| match error {
-        LockError::Held { pid } => StartError::Held { place: folder.display().to_string(), pid },
+    StoreLock::take(state, "lock").map_err(|error| match error {
+        LockError::Held { pid } => StartError::Held { place: state.display().to_string(), pid },
         LockError::Store(error) => error.into(),
     })
 }
 
 /// The socket for HTTP. An agent without one is of use all the same.
-fn http_listener(socket: &Path, inherited: &mut systemd::Inherited) -> Option<(Listener, Option<StoreLock>)> {
-    match listener(socket, systemd::HTTP, inherited) {
-        Ok((listener, _, lock)) => Some((listener, lock)),
-        Err(error) => {
-            tracing::error!("nothing is served over HTTP: {error}");
-            None
-        }
-    }
+fn http_socket(place: &Path, inherited: &mut systemd::Inherited) -> Option<Socket> {
+    socket(place, systemd::HTTP, inherited)
+        .inspect_err(|error| tracing::error!("nothing is served over HTTP: {error}"))
+        .ok()
 }
 
 /// The socket that systemd gave us, or our own: bound under a lock, in a folder that is ours alone.
-fn listener(
-    socket: &Path,
-    name: &str,
-    inherited: &mut systemd::Inherited,
-) -> Result<(Listener, Place, Option<StoreLock>), StartError> {
-    let broken = |why: String| StartError::Socket { place: socket.display().to_string(), why };
-    if let Some(fd) = inherited.named(name) {
-        let adopted = listen::adopt(fd).map_err(|error| broken(error.to_string()))?;
-        return Ok((adopted, Place::kept_by_systemd(), None));
-    }
-    let (Some(folder), Some(file)) = (socket.parent(), socket.file_name().and_then(|file| file.to_str()))
-    else {
-        return Err(broken("it has no folder or no name".to_owned()));
+fn socket(place: &Path, name: &str, inherited: &mut systemd::Inherited) -> Result<Socket, StartError> {
+    let bound = match inherited.named(name) {
+        Some(fd) => Socket::adopt(fd).map_err(BindError::from),
+        None => Socket::bind(place),
     };
-    listen::private_folder(folder).map_err(|error| broken(error.to_string()))?;
-    let held = lock(folder, &format!("{file}.lock"))?;
-    listen::clear(socket).map_err(|error| broken(error.to_string()))?;
-    let bound = listen::bind(socket).map_err(|error| broken(error.to_string()))?;
-    Ok((bound, Place::of(socket), Some(held)))
+    let folder = || place.parent().unwrap_or(place).display().to_string();
+    bound.map_err(|error| match error {
+        BindError::Held(pid) => StartError::Held { place: folder(), pid },
+        BindError::Failed(why) => StartError::Socket { place: place.display().to_string(), why },
+    })
 }
 
 async fn read_config(places: &Places) -> Result<Arc<Config>, StartError> {

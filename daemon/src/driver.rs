@@ -21,7 +21,6 @@ use crate::{
     app, clock,
     config::Config,
     handle::{Handle, LoginNews, Message, TokenAsk},
-    rpc::listen::Place,
     signin::{self, Links, Takeover},
     spender::Spender,
     store::Record,
@@ -53,7 +52,8 @@ pub(crate) struct Driver {
     config: Arc<Config>,
     /// When web sessions are looked through again for those that nobody uses.
     look_again: Option<Deadline>,
-    place: Place,
+    /// Cancelled when the agent stops.
+    no_more_clients: CancellationToken,
 }
 
 /// A sign-in under way, as far as the driver can reach it.
@@ -71,7 +71,7 @@ impl Driver {
         spender: Arc<Spender>,
         handles: Arc<Handles>,
         config: Arc<Config>,
-        place: Place,
+        no_more_clients: CancellationToken,
     ) -> Self {
         Self {
             agent,
@@ -86,7 +86,7 @@ impl Driver {
             handles,
             config,
             look_again: None,
-            place,
+            no_more_clients,
         }
     }
 
@@ -119,12 +119,6 @@ impl Driver {
         systemd::alive();
         self.happened(Event::Woke);
         self.end_idle();
-        if !self.place.is_ours() {
-            tracing::warn!(
-                "the socket is gone: stopping, so that the next client starts an agent that has one"
-            );
-            self.handle.send(Message::Stop);
-        }
     }
 
     /// Ends web sessions that nobody has used for long.
@@ -147,6 +141,7 @@ impl Driver {
     /// Lets jobs end, so that no refresh token is lost on its way; their results still count.
     async fn finish(mut self) {
         systemd::stopping();
+        self.no_more_clients.cancel();
         self.happened(Event::Stop);
         self.jobs.close();
         self.spender.stop();

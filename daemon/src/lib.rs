@@ -109,15 +109,29 @@ fn failed(error: &dyn std::error::Error, code: u8) -> u8 {
     code
 }
 
-/// Resolves when this process is told to end.
+/// Resolves when this process is told to end. Told once more it goes on with what it began, since a refresh
+/// token may be on its way; told a third time it ends at once, as `gpg-agent` does.
 async fn told_to_stop() {
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    let mut told = async move || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-        _ => std::future::pending().await,
-    }
+    };
+    told().await;
+    tokio::spawn(async move {
+        told().await;
+        tracing::warn!("stopping already: what was begun comes to its end first");
+        told().await;
+        std::process::exit(i32::from(failed(&Impatience, 1)));
+    });
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("told to stop three times: what was under way may be lost")]
+struct Impatience;

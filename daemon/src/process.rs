@@ -94,6 +94,61 @@ pub(crate) fn shed() -> std::io::Result<()> {
     Err(again("/proc/self/exe".into()))
 }
 
+/// How many may be connected by each door at once.
+///
+/// Every client is a descriptor, and the store, the issuers and the files that are read on the way need
+/// some as well: those are never left to clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// The socket of JSON-RPC.
+    pub(crate) rpc: usize,
+    /// The socket of HTTP.
+    pub(crate) http: usize,
+    /// The port of the metadata service.
+    pub(crate) tcp: usize,
+    /// Each port that waits for a browser; these come out of what is kept back.
+    pub(crate) browser: usize,
+}
+
+impl Room {
+    /// Shares out so many descriptors.
+    fn in_all(spare: usize) -> Self {
+        let http = (spare / 8).clamp(3, 4096);
+        let tcp = (spare / 16).clamp(2, 1024);
+        let rpc = spare.saturating_sub(http + tcp).clamp(4, 16_384);
+        Self { rpc, http, tcp, browser: (spare / 16).clamp(3, 256) }
+    }
+}
+
+/// What there is room for; the same all the time.
+pub(crate) fn room() -> Room {
+    /// For the store, issuers, and whatever is read on the way.
+    const OWN: usize = 26;
+    static ROOM: std::sync::OnceLock<Room> = std::sync::OnceLock::new();
+    *ROOM.get_or_init(|| {
+        let room = Room::in_all(file_limit().saturating_sub(open_files() + OWN));
+        tracing::debug!(?room, "room for clients");
+        room
+    })
+}
+
+#[cfg(unix)]
+fn file_limit() -> usize {
+    use rustix::process::{Resource, getrlimit};
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
+}
+
+#[cfg(not(unix))]
+fn file_limit() -> usize {
+    usize::MAX
+}
+
+/// How many files this process has open, or about as many.
+fn open_files() -> usize {
+    std::fs::read_dir("/proc/self/fd").map_or(20, Iterator::count)
+}
+
 /// Nothing yet: issue by issue, each system gets its own.
 #[cfg(not(unix))]
 pub(crate) fn harden() -> std::io::Result<()> {
@@ -117,3 +172,20 @@ pub(crate) fn detach() {
 /// Windows has no sessions of this kind.
 #[cfg(not(unix))]
 pub(crate) fn detach() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Fault 45: of 64 descriptors some are left for the agent's own work, whoever connects.
+    #[test]
+    fn f45_every_door_has_some_room_and_none_takes_it_all() {
+        for spare in [0, 1, 18, 200, 1000, 16_384, usize::MAX] {
+            let Room { rpc, http, tcp, browser } = Room::in_all(spare);
+            assert!(rpc >= 4 && http >= 3 && tcp >= 2 && browser >= 3, "{spare}");
+            assert!(spare < 9 || rpc + http + tcp <= spare, "{spare}");
+        }
+        assert_eq!(Room::in_all(20_000), Room { rpc: 16_384, http: 2500, tcp: 1024, browser: 256 });
+        assert!(Room::in_all(12_500).rpc >= 10_000);
+    }
+}

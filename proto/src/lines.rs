@@ -7,6 +7,9 @@ use crate::secret::Wiped;
 /// The longest message, in bytes without its newline.
 pub const MAX_LINE: usize = 1 << 20;
 
+/// A buffer that became larger than this, in bytes, is given back when it is empty.
+const KEPT: usize = 8 * 1024;
+
 /// The peer sent more than [`MAX_LINE`] bytes without a newline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a message may have at most {MAX_LINE} bytes")]
@@ -53,6 +56,11 @@ impl Lines {
         Some(line.strip_suffix(b"\r").unwrap_or(line))
     }
 
+    /// How many bytes are held that no line was made of yet.
+    pub fn pending(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
     /// Whether the peer stopped in the middle of a message.
     pub fn is_partial(&self) -> bool {
         self.start < self.bytes.len()
@@ -63,6 +71,10 @@ impl Lines {
             return;
         }
         let left = self.bytes.len() - self.start;
+        if left == 0 && self.bytes.capacity() > KEPT {
+            *self = Self::default();
+            return;
+        }
         self.bytes.copy_within(self.start.., 0);
         self.bytes.cut(left);
         self.searched -= self.start;
@@ -137,6 +149,16 @@ mod tests {
             prop_assert_eq!(taken, whole);
             prop_assert_eq!(lines.is_partial(), !unfinished.is_empty());
         }
+    }
+
+    #[test]
+    fn a_long_message_leaves_no_large_buffer_behind() {
+        let mut lines = Lines::default();
+        lines.push(&[vec![b'x'; MAX_LINE], b"\n".to_vec()].concat()).unwrap();
+        assert!(lines.take().is_some());
+        lines.push(b"y").unwrap();
+        assert_eq!(lines.pending(), 1);
+        assert!(lines.bytes.capacity() < 64);
     }
 
     proptest! {

@@ -87,6 +87,11 @@ impl Agent {
     /// Asks it to end, and waits.
     pub fn stop(mut self) -> ExitStatus {
         self.signal(Signal::TERM);
+        self.wait_for_end()
+    }
+
+    /// Waits until it has ended.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("our own child") {

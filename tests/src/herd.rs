@@ -70,6 +70,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// The processes themselves, for who wants to watch them.
+    pub fn processes(self) -> Vec<Child> {
+        self.members.into_iter().map(|(child, _)| child).collect()
+    }
+
     /// Waits for every member.
     pub fn finish(self) -> Vec<Finished> {
         let finish = |(mut child, out): (Child, PathBuf)| {

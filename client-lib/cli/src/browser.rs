@@ -3,7 +3,8 @@
 //! What comes from elsewhere must not become a command: the address is parsed and written anew, has no
 //! control characters, and is one argument of a program that no shell starts.
 
-use url::{Host, Url};
+use sso_agent_client::address::is_for_a_browser;
+use url::Url;
 use webbrowser::{Browser, BrowserOptions};
 
 /// Says whether a browser took it.
@@ -23,23 +24,9 @@ pub(crate) fn is_there() -> bool {
 
 /// `https`, or `http` to this machine.
 fn checked(address: &str) -> Option<Url> {
-    if address.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return None;
-    }
     let url = Url::parse(address).ok()?;
-    match url.scheme() {
-        "https" => Some(url),
-        "http" if is_loopback(&url.host()?) => Some(url),
-        _ => None,
-    }
-}
-
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost",
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-    }
+    // Both as it came and as it is written anew: two readings of one text may differ.
+    (is_for_a_browser(address) && is_for_a_browser(url.as_str())).then_some(url)
 }
 
 #[cfg(test)]

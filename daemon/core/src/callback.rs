@@ -52,21 +52,22 @@ pub enum Callback {
 impl Expected {
     /// Judges the query of a redirect; `None` when it is not for this sign-in and has no effect.
     ///
-    /// `params` are decoded. A parameter that comes twice is as good as none (RFC 6749, 3.1).
+    /// `params` are decoded. None that has a meaning may come twice (RFC 6749, 3.1): two states are none, and
+    /// with anything else twice the answer means nothing.
     pub fn judge<'a>(&self, params: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Option<Callback> {
-        let one = |name: &str| {
-            let mut found = params.clone().filter(|(key, _)| *key == name).map(|(_, value)| value);
+        let all = |name: &'static str| params.clone().filter(move |(key, _)| *key == name);
+        let one = |name: &'static str| {
+            let mut found = all(name).map(|(_, value)| value);
             let first = found.next();
             if found.next().is_some() { None } else { first }
         };
         if !equal_in_constant_time(one("state")?, self.state.expose_secret()) {
             return None;
         }
-        let twice = params.clone().filter(|(key, _)| *key == "iss").nth(1).is_some();
+        if ["code", "error", "error_description", "iss"].iter().any(|name| all(name).nth(1).is_some()) {
+            return Some(Callback::Broken("the answer says something twice"));
+        }
         match one("iss") {
-            None if twice => {
-                return Some(Callback::Broken("the answer names more than one issuer"));
-            }
             Some(iss) if !self.issuer.is(iss) => {
                 return Some(Callback::Broken("the answer came from another issuer than was asked"));
             }
@@ -118,6 +119,19 @@ mod tests {
         assert!(judge(false, &[("code", "c"), ("state", "right"), ("state", "right")]).is_none());
         let Some(Callback::Code(code)) = judge(false, &[("code", "c"), ("state", "right")]) else { panic!() };
         assert_eq!(code.expose_secret(), "c");
+    }
+
+    #[test]
+    fn nothing_may_be_said_twice() {
+        let with = |more: [(&'static str, &'static str); 2]| {
+            judge(false, &[("state", "right"), ("code", "c"), more[0], more[1]])
+        };
+        for name in ["error", "iss", "error_description"] {
+            assert!(matches!(with([(name, "x"), (name, "x")]), Some(Callback::Broken(_))), "{name}");
+        }
+        let doubled = judge(false, &[("code", "c"), ("code", "d"), ("state", "right")]);
+        assert!(matches!(doubled, Some(Callback::Broken(_))));
+        assert!(matches!(with([("other", "x"), ("other", "x")]), Some(Callback::Code(_))));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! code is answered by a redirect to one that does not, so that no code stays in a browser's history.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     io,
     sync::{
@@ -16,7 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -30,18 +31,18 @@ use tokio::{
 use super::{
     links::{Followed, Links, START},
     pages::{self, Page},
+    server,
 };
-use crate::peer;
+use crate::{peer, process};
 
 #[cfg(test)]
 mod tests;
 
 const HEADERS_IN: Duration = Duration::from_secs(10);
 const LARGEST_REQUEST: usize = 16 * 1024;
-const CONNECTIONS: usize = 64;
 
-/// How long the last page waits for the browser to fetch it.
-const LAST_PAGE: Duration = Duration::from_secs(5);
+/// How long the last page waits for the browser to fetch it, and the port stays taken for it.
+const LAST_PAGE: Duration = Duration::from_millis(1500);
 
 const DONE: &str = "/done/";
 
@@ -55,13 +56,16 @@ pub(crate) struct Listener {
 impl Listener {
     /// Takes a port on 127.0.0.1 and, where there is IPv6, on `::1`: on both or on none, or somebody
     /// else could listen where the browser looks first. Port 0 is any.
+    ///
+    /// Nobody shares it: `SO_REUSEPORT` is not set, and `SO_REUSEADDR`, which is, lets nobody have a port
+    /// that is listened at, on any address that means us.
     pub(crate) async fn bind(port: u16) -> io::Result<Self> {
         let first = TcpListener::bind(("127.0.0.1", port)).await?;
         let port = first.local_addr()?.port();
         let sockets = match TcpListener::bind(("::1", port)).await {
             Ok(second) => vec![first, second],
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
-            Err(_) => vec![first],
+            Err(error) if is_without_ipv6(&error) => vec![first],
+            Err(error) => return Err(io::Error::new(error.kind(), format!("on [::1]: {error}"))),
         };
         Ok(Self { sockets, port })
     }
@@ -89,7 +93,6 @@ impl Listener {
             started: Box::new(started),
             returned: Mutex::new(Some(returned)),
             page: watch::Sender::new(None),
-            was_seen: AtomicBool::new(false),
             seen: Notify::new(),
         });
         let task = tokio::spawn(run(self.sockets, site.clone())).abort_handle();
@@ -140,7 +143,6 @@ struct Site {
     started: Box<dyn Fn() + Send + Sync>,
     returned: Mutex<Option<oneshot::Sender<Callback>>>,
     page: watch::Sender<Option<Page>>,
-    was_seen: AtomicBool,
     seen: Notify,
 }
 
@@ -152,16 +154,23 @@ async fn run(sockets: Vec<TcpListener>, site: Arc<Site>) {
     while loops.join_next().await.is_some() {}
 }
 
+/// Other users' connections are closed before anything is read, and whoever has been connected longest goes
+/// when there are too many: neither keeps the right browser out.
 async fn accept(socket: TcpListener, site: Arc<Site>) {
-    let mut connections = JoinSet::new();
+    let most = process::room().browser;
+    let (mut connections, mut open) = (JoinSet::new(), VecDeque::<AbortHandle>::new());
     loop {
-        while connections.len() >= CONNECTIONS {
-            connections.join_next().await;
-        }
         match socket.accept().await {
-            Ok((stream, _)) => {
-                connections.spawn(connection(stream, site.clone()));
+            Ok((stream, _)) if peer::may_be_ours(&stream).await => {
+                open.retain(|connection| !connection.is_finished());
+                if open.len() >= most
+                    && let Some(oldest) = open.pop_front()
+                {
+                    oldest.abort();
+                }
+                open.push_back(connections.spawn(connection(stream, site.clone())));
             }
+            Ok(_) => {}
             // Out of descriptors, or the peer is gone already: no reason to spin.
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
@@ -169,13 +178,23 @@ async fn accept(socket: TcpListener, site: Arc<Site>) {
     }
 }
 
+/// Whether this machine has no address `::1`.
+fn is_without_ipv6(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    error.kind() == io::ErrorKind::AddrNotAvailable || Errno::from_io_error(error) == Some(Errno::AFNOSUPPORT)
+}
+
 async fn connection(stream: TcpStream, site: Arc<Site>) {
-    if !peer::may_be_ours(&stream).await {
-        return;
-    }
+    // Of this connection: another one may end while this one still writes.
+    let showed_last = AtomicBool::new(false);
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
-        let site = site.clone();
-        async move { Ok::<_, Infallible>(site.answer(request.method(), request.uri(), request.headers()).await) }
+        let (site, showed_last) = (site.clone(), &showed_last);
+        async move {
+            let response = site.answer(&request).await;
+            let is_last = request.uri().path() == site.last && response.status() != StatusCode::NOT_FOUND;
+            showed_last.fetch_or(is_last, Ordering::AcqRel);
+            Ok::<_, Infallible>(response)
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -187,16 +206,17 @@ async fn connection(stream: TcpStream, site: Arc<Site>) {
     if let Err(error) = served {
         tracing::debug!(%error, "a browser connection broke");
     }
-    if site.was_seen.load(Ordering::Acquire) {
+    if showed_last.load(Ordering::Acquire) {
         site.seen.notify_one();
     }
 }
 
 impl Site {
-    async fn answer(&self, method: &Method, uri: &http::Uri, headers: &HeaderMap) -> Response<Full<Bytes>> {
-        if let Some(refused) = self.refuses(method, headers) {
+    async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        if let Some(refused) = self.refuses(request) {
             return empty(refused);
         }
+        let uri = request.uri();
         if let Some(nonce) = uri.path().strip_prefix(START) {
             return self.start(nonce);
         }
@@ -209,23 +229,26 @@ impl Site {
         page(&Page::NotFound)
     }
 
-    /// What no browser sends that was redirected here: another host's name (DNS rebinding), a script's
-    /// request, a proxy's.
-    fn refuses(&self, method: &Method, headers: &HeaderMap) -> Option<StatusCode> {
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let ours = self.names.iter().any(|name| name.eq_ignore_ascii_case(host));
-        let passed_on = ["x-forwarded-for", "x-forwarded-host", "forwarded", "via"];
-        if !ours {
-            Some(StatusCode::MISDIRECTED_REQUEST)
-        } else if headers.contains_key(header::ORIGIN)
-            || passed_on.iter().any(|name| headers.contains_key(*name))
-        {
-            Some(StatusCode::FORBIDDEN)
-        } else if method != Method::GET {
-            Some(StatusCode::METHOD_NOT_ALLOWED)
-        } else {
-            None
+    /// What no browser sends that was redirected here: another host's name (DNS rebinding), a script's or a
+    /// picture's request, one from within a frame, a proxy's.
+    ///
+    /// The right redirect comes from another site, and may name it (`Referer`, `Sec-Fetch-Site`).
+    fn refuses<B>(&self, request: &Request<B>) -> Option<StatusCode> {
+        let headers = request.headers();
+        let is_ours = |host: &str| self.names.iter().any(|name| name.eq_ignore_ascii_case(host));
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let host = hosts.next().and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let elsewhere = request.uri().authority().is_some_and(|authority| !is_ours(authority.as_str()));
+        if !is_ours(host) || hosts.next().is_some() || elsewhere {
+            return Some(StatusCode::MISDIRECTED_REQUEST);
         }
+        let is_none_or = |name: &str, right: &str| headers.get(name).is_none_or(|value| value == right);
+        let navigates = is_none_or("sec-fetch-mode", "navigate") && is_none_or("sec-fetch-dest", "document");
+        let passed_on = headers.keys().any(|name| server::passed_on(name.as_str()));
+        if headers.contains_key(header::ORIGIN) || !navigates || passed_on {
+            return Some(StatusCode::FORBIDDEN);
+        }
+        (request.method() != Method::GET).then_some(StatusCode::METHOD_NOT_ALLOWED)
     }
 
     fn start(&self, nonce: &str) -> Response<Full<Bytes>> {
@@ -263,7 +286,6 @@ impl Site {
     fn last_page(&self) -> Response<Full<Bytes>> {
         let shown = self.page.borrow();
         let Some(last) = shown.as_ref() else { return page(&Page::NotFound) };
-        self.was_seen.store(true, Ordering::Release);
         page(last)
     }
 }

@@ -8,25 +8,33 @@ use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 
 use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
 use http_body_util::BodyExt as _;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use interprocess::local_socket::{
-    tokio::{Listener, Stream},
-    traits::tokio::Listener as LocalListener,
+use hyper::{
+    body::{Body as _, Incoming},
+    server::conn::http1,
+    service::service_fn,
 };
+use hyper_util::rt::{TokioIo, TokioTimer};
+use interprocess::local_socket::tokio::Stream;
 use sso_agent_proto::secret::Wiped;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixStream},
-    task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, Body};
-use crate::{peer, rpc::listen};
+use crate::{
+    peer, process,
+    rpc::{
+        clients::{Clients, Pulse},
+        connection::{LONG, USUAL},
+        listen,
+        socket::Socket,
+    },
+};
 
 /// For the head of a request, and for a connection that is kept open between two.
-const HEADERS_IN: Duration = Duration::from_secs(30);
+const HEADERS_IN: Duration = Duration::from_secs(10);
 const BODY_IN: Duration = Duration::from_secs(10);
 const LARGEST_HEAD: usize = 16 * 1024;
 const MOST_HEADERS: usize = 64;
@@ -54,10 +62,10 @@ pub(crate) trait Door: Send + 'static {
     type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
 
     /// So many at once.
-    const MOST: usize;
+    fn most() -> usize;
 
     /// The next one.
-    fn accept(&self) -> impl Future<Output = io::Result<Self::Caller>> + Send;
+    fn accept(&mut self) -> impl Future<Output = io::Result<Self::Caller>> + Send;
 
     /// The connection, if by the kernel's word it is of our own user.
     fn admit(caller: Self::Caller) -> impl Future<Output = Option<Self::Stream>> + Send;
@@ -67,9 +75,11 @@ impl Door for TcpListener {
     type Caller = TcpStream;
     type Stream = TcpStream;
 
-    const MOST: usize = 1024;
+    fn most() -> usize {
+        process::room().tcp
+    }
 
-    async fn accept(&self) -> io::Result<TcpStream> {
+    async fn accept(&mut self) -> io::Result<TcpStream> {
         let (stream, _) = TcpListener::accept(self).await?;
         // An answer is one write; waiting for more of it costs 40 ms.
         let _ = stream.set_nodelay(true);
@@ -81,14 +91,16 @@ impl Door for TcpListener {
     }
 }
 
-impl Door for Listener {
+impl Door for Socket {
     type Caller = Stream;
     type Stream = UnixStream;
 
-    const MOST: usize = 4096;
+    fn most() -> usize {
+        process::room().http
+    }
 
-    async fn accept(&self) -> io::Result<Stream> {
-        LocalListener::accept(self).await
+    async fn accept(&mut self) -> io::Result<Stream> {
+        Socket::accept(self).await
     }
 
     async fn admit(caller: Stream) -> Option<UnixStream> {
@@ -98,44 +110,45 @@ impl Door for Listener {
 }
 
 /// Serves until it is stopped; what was asked by then is still answered.
-pub(crate) async fn serve<D: Door>(door: D, site: Arc<impl Site>, stop: CancellationToken) {
-    let mut connections = JoinSet::new();
+pub(crate) async fn serve<D: Door>(mut door: D, site: Arc<impl Site>, stop: CancellationToken) {
+    let mut clients = Clients::with_room_for(D::most());
     loop {
-        while connections.try_join_next().is_some() {}
-        while connections.len() >= D::MOST {
-            connections.join_next().await;
-        }
         let accepted = tokio::select! {
-            accepted = door.accept() => accepted,
+            accepted = async {
+                clients.room().await;
+                door.accept().await
+            } => accepted,
             () = stop.cancelled() => break,
         };
         match accepted {
             Ok(caller) => {
                 let (site, stop) = (site.clone(), stop.clone());
-                connections.spawn(async move {
+                clients.welcome(|pulse| async move {
                     if let Some(stream) = D::admit(caller).await {
-                        converse(stream, site, stop).await;
+                        converse(stream, site, stop, pulse).await;
                     }
                 });
             }
-            // Out of descriptors, or the peer is gone already: no reason to spin.
-            Err(error) => {
-                tracing::warn!(%error, "a client could not be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+            Err(error) => listen::could_not_accept(&error).await,
         }
     }
     drop(door);
-    while connections.join_next().await.is_some() {}
+    clients.all_gone().await;
 }
 
-async fn converse<S>(stream: S, site: Arc<impl Site>, stop: CancellationToken)
+async fn converse<S>(stream: S, site: Arc<impl Site>, stop: CancellationToken, pulse: Pulse)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let service = service_fn(|request| {
-        let site = site.clone();
-        async move { Ok::<_, Infallible>(admit(&*site, request).await) }
+        let (site, pulse) = (site.clone(), pulse.clone());
+        async move {
+            pulse.heard(true);
+            let response = admit(&*site, request).await;
+            // A stream of events goes on for as long as somebody reads it.
+            pulse.heard(response.size_hint().exact().is_none());
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -179,22 +192,31 @@ fn refuses(site: &impl Site, uri: &Uri, headers: &HeaderMap) -> Option<(StatusCo
         if matches!(name, "origin" | "referer") || name == "sec-fetch-site" && value != "none" {
             return Some((StatusCode::FORBIDDEN, "the request comes from a web page"));
         }
-        if matches!(name, "forwarded" | "via" | "x-real-ip") || name.starts_with("x-forwarded-") {
+        if passed_on(name) {
             return Some((StatusCode::FORBIDDEN, "the request was passed on by a proxy"));
         }
     }
     None
 }
 
+/// Whether a header of this name, in lower case, says that a proxy passed the request on.
+pub(crate) fn passed_on(name: &str) -> bool {
+    matches!(name, "forwarded" | "via" | "x-real-ip") || name.starts_with("x-forwarded-")
+}
+
 /// All of a body, in a buffer that is wiped; or what to answer when it is too long or too slow.
 pub(crate) async fn whole(mut body: Incoming) -> Result<Wiped, StatusCode> {
     let read = async {
         let mut whole = Wiped::default();
+        let mut long = None;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| StatusCode::BAD_REQUEST)?;
             let Some(data) = frame.data_ref() else { continue };
             if whole.len() + data.len() > LARGEST_BODY {
                 return Err(StatusCode::PAYLOAD_TOO_LARGE);
+            }
+            if long.is_none() && whole.len() + data.len() > USUAL {
+                long = Some(LONG.try_acquire().map_err(|_| StatusCode::TOO_MANY_REQUESTS)?);
             }
             // Grown by hand: a `Vec` that grows by itself leaves its old bytes behind unwiped.
             if whole.len() + data.len() > whole.capacity() {
@@ -236,7 +258,8 @@ mod tests {
     /// Sends all of it, and reads what comes back until the server closes; or closes itself.
     async fn say(bytes: &[u8], closes: bool) -> String {
         let (mut client, server) = tokio::io::duplex(64 * 1024);
-        let serving = tokio::spawn(converse(server, Arc::new(Here), CancellationToken::new()));
+        let serving =
+            tokio::spawn(converse(server, Arc::new(Here), CancellationToken::new(), Pulse::default()));
         // The server may close in the middle of it.
         let _ = client.write_all(bytes).await;
         if closes {
@@ -275,7 +298,8 @@ mod tests {
             "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nConnection: close\r\n\r\n{",
         ] {
             let (mut client, server) = tokio::io::duplex(4096);
-            let serving = tokio::spawn(converse(server, Arc::new(Here), CancellationToken::new()));
+            let serving =
+                tokio::spawn(converse(server, Arc::new(Here), CancellationToken::new(), Pulse::default()));
             client.write_all(half.as_bytes()).await.unwrap();
             tokio::time::timeout(HEADERS_IN * 2, serving).await.expect(half).unwrap();
         }
@@ -285,7 +309,7 @@ mod tests {
     async fn who_is_idle_when_the_agent_stops_is_let_go() {
         let (_client, server) = tokio::io::duplex(4096);
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(converse(server, Arc::new(Here), stop.clone()));
+        let serving = tokio::spawn(converse(server, Arc::new(Here), stop.clone(), Pulse::default()));
         stop.cancel();
         serving.await.unwrap();
     }

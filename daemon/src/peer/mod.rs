@@ -49,19 +49,17 @@ pub(crate) async fn is_ours(stream: &TcpStream) -> bool {
     ours
 }
 
-/// Whether a connection may come from our own user's browser.
+/// Whether a connection may come from our own user's browser: as for [`is_ours`], with two exceptions.
 ///
-/// The superuser's may: what passes on a browser's that is in front of a container is often the
-/// superuser, who could do anything anyway. Under WSL whatever passes on those of Windows may be
-/// nobody that we know, and the machine is one person's. Where nobody can say, others have to tell the
-/// right connection from a wrong one.
+/// Under WSL whatever passes on a browser's connection from Windows is somebody else, or nobody that this
+/// kernel knows, and the machine is one person's. On systems where nobody can say, the state has to tell
+/// the right redirect from a wrong one.
 pub(crate) async fn may_be_ours(stream: &TcpStream) -> bool {
-    const SUPERUSER: u32 = 0;
     let owner = owner(stream).await;
-    let may = match owner {
-        Ok(Some(uid)) => uid == rustix::process::geteuid().as_raw() || uid == SUPERUSER || is_wsl(),
-        Ok(None) => false,
-        Err(_) => true,
+    let may = match &owner {
+        Ok(Some(uid)) if *uid == rustix::process::geteuid().as_raw() => true,
+        Ok(_) => is_wsl(),
+        Err(error) => error.kind() == io::ErrorKind::Unsupported,
     };
     if !may {
         refused(&owner);

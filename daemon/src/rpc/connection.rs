@@ -4,26 +4,35 @@
 //! goes out when it is ready. A client that hangs up takes its sign-in with it and nothing else; what
 //! it asked before it closed its own side is still answered.
 
-use std::time::Duration;
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Poll, ready},
+    time::Duration,
+};
 
 use sso_agent_proto::{
     app::{AppCall, AppCreate},
     consent::ConsentFinish,
     events::Subscribe,
-    lines::Lines,
+    lines::{Lines, TooLong},
     method::Call,
     rpc::{Code, Id, Request, RpcError, error_line, notification_line},
     secret::Wiped,
     session::{Login, Progress, Step},
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf},
-    sync::{broadcast::error::RecvError, mpsc, oneshot},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf},
+    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, broadcast::error::RecvError, mpsc, oneshot},
     task::JoinSet,
     time::Instant,
 };
 
+use zeroize::Zeroize as _;
+
 use super::{
+    clients::Pulse,
     service::{Line, Shared, line},
     translate,
 };
@@ -38,6 +47,18 @@ const AT_ONCE: usize = 256;
 /// So many replies may wait for a client to read them.
 const UNREAD: usize = 64;
 
+/// A message up to this many bytes is held for anybody.
+pub(crate) const USUAL: usize = 64 * 1024;
+
+/// So many longer ones are held at once, of all clients together.
+pub(crate) static LONG: Semaphore = Semaphore::const_new(8);
+
+/// So many replies that may be as long as a line can be are there at once, also unread.
+const LARGE: usize = 2;
+
+/// So many bytes are read at once.
+const CHUNK: usize = 4096;
+
 /// So many bytes of replies to one batch of requests go out together.
 const TOGETHER: usize = 64 * 1024;
 
@@ -48,20 +69,15 @@ const READS_WITHIN: Duration = Duration::from_secs(30);
 const FINISHES_WITHIN: Duration = Duration::from_secs(10);
 
 /// Serves one client until it hangs up or breaks the protocol.
-pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(stream: S, service: Shared) {
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(
+    stream: S,
+    service: Shared,
+    pulse: Pulse,
+) {
     let (reader, writer) = tokio::io::split(stream);
-    let (out, outbox) = mpsc::channel(UNREAD);
-    let connection = Connection {
-        reader,
-        writer,
-        lines: Lines::default(),
-        service,
-        out,
-        outbox,
-        answering: JoinSet::new(),
-        watching: JoinSet::new(),
-        late_at: None,
-    };
+    let lines = Lines::default();
+    let connection =
+        Connection { reader, writer, lines, service, beside: None, late_at: None, long: None, pulse };
     connection.run().await;
 }
 
@@ -70,15 +86,58 @@ struct Connection<S> {
     writer: WriteHalf<S>,
     lines: Lines,
     service: Shared,
-    /// Replies of what runs beside; whoever is too fast waits here.
+    /// What takes longer; absent while there is nothing of it.
+    beside: Option<Box<Beside>>,
+    /// When the rest of the message that has begun is overdue.
+    late_at: Option<Instant>,
+    /// While it sends a message that is longer than usual.
+    long: Option<SemaphorePermit<'static>>,
+    pulse: Pulse,
+}
+
+/// What runs beside.
+struct Beside {
+    /// Its replies; whoever is too fast waits here.
     out: mpsc::Sender<Outgoing>,
     outbox: mpsc::Receiver<Outgoing>,
     /// Ends with a reply, which is owed even after the client closed its side.
     answering: JoinSet<()>,
     /// Ends with the client: sign-ins and subscriptions.
     watching: JoinSet<()>,
-    /// When the rest of the message that has begun is overdue.
-    late_at: Option<Instant>,
+    /// Answers that may be long wait here for their turn.
+    large: Arc<Semaphore>,
+}
+
+impl Default for Beside {
+    fn default() -> Self {
+        let (out, outbox) = mpsc::channel(UNREAD);
+        let large = Arc::new(Semaphore::new(LARGE));
+        Self { out, outbox, answering: JoinSet::new(), watching: JoinSet::new(), large }
+    }
+}
+
+impl Beside {
+    fn under_way(&self) -> usize {
+        self.answering.len() + self.watching.len()
+    }
+
+    /// The next reply; `None` when something ended.
+    async fn next(&mut self) -> Option<Outgoing> {
+        tokio::select! {
+            biased;
+            reply = self.outbox.recv() => reply,
+            Some(_) = self.answering.join_next(), if !self.answering.is_empty() => None,
+            Some(_) = self.watching.join_next(), if !self.watching.is_empty() => None,
+        }
+    }
+}
+
+/// As [`Beside::next`], of what there may be.
+async fn next_of(beside: Option<&mut Box<Beside>>) -> Option<Outgoing> {
+    match beside {
+        Some(beside) => beside.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// A line to the client.
@@ -86,6 +145,8 @@ struct Outgoing {
     line: Line,
     /// Who wants to know that it went out.
     sent: Option<oneshot::Sender<()>>,
+    /// The next long one may be made when this has gone out.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a connection ends.
@@ -98,9 +159,12 @@ enum End {
 
 impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
     async fn run(mut self) {
-        let mut chunk = Wiped::from(vec![0; 4096]);
         let end = loop {
-            let busy = self.answering.len() + self.watching.len() >= AT_ONCE;
+            let under_way = self.beside.as_ref().map_or(0, |beside| beside.under_way());
+            if under_way == 0 && self.beside.as_ref().is_some_and(|beside| beside.outbox.is_empty()) {
+                self.beside = None;
+            }
+            let busy = under_way >= AT_ONCE;
             if busy && self.late_at.is_some() {
                 // While we do not read, the rest cannot come.
                 self.late_at = Some(Instant::now() + FINISHES_WITHIN);
@@ -114,39 +178,39 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
             };
             let step = tokio::select! {
                 biased;
-                Some(reply) = self.outbox.recv() => deliver(&mut self.writer, reply).await,
-                Some(_) = self.answering.join_next(), if !self.answering.is_empty() => Ok(()),
-                Some(_) = self.watching.join_next(), if !self.watching.is_empty() => Ok(()),
-                read = self.reader.read(chunk.as_mut_slice()), if !busy => match read {
-                    Ok(0) => Err(End::HungUp),
-                    Ok(n) => self.heard(&chunk[..n]).await,
+                next = next_of(self.beside.as_mut()) => match next {
+                    Some(reply) => deliver(&mut self.writer, reply).await,
+                    None => Ok(()),
+                },
+                read = read_some(&mut self.reader, &mut self.lines), if !busy => match read {
+                    Ok(None) => Err(End::HungUp),
+                    Ok(Some(pushed)) => self.heard(pushed).await,
                     Err(_) => Err(End::Broken),
                 },
                 () = late => Err(End::Broken),
             };
+            self.pulse.heard(self.beside.as_ref().is_some_and(|beside| beside.under_way() > 0));
             if let Err(end) = step {
                 break end;
             }
         };
         if matches!(end, End::HungUp) {
-            self.finish().await;
+            Box::pin(self.finish()).await;
         }
     }
 
     /// Sends what is still owed.
     async fn finish(mut self) {
-        self.watching.shutdown().await;
-        loop {
-            let sent = tokio::select! {
-                biased;
-                Some(reply) = self.outbox.recv() => deliver(&mut self.writer, reply).await,
-                next = self.answering.join_next() => if next.is_none() { break } else { Ok(()) },
-            };
-            if sent.is_err() {
+        let mut beside = self.beside.take().unwrap_or_default();
+        beside.watching.shutdown().await;
+        while beside.under_way() > 0 {
+            if let Some(reply) = beside.next().await
+                && deliver(&mut self.writer, reply).await.is_err()
+            {
                 return;
             }
         }
-        while let Ok(reply) = self.outbox.try_recv() {
+        while let Ok(reply) = beside.outbox.try_recv() {
             if deliver(&mut self.writer, reply).await.is_err() {
                 return;
             }
@@ -155,11 +219,23 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
         let _ = self.writer.shutdown().await;
     }
 
-    async fn heard(&mut self, bytes: &[u8]) -> Result<(), End> {
-        if let Err(error) = self.lines.push(bytes) {
+    /// Answers what can be answered now of what was read.
+    async fn heard(&mut self, pushed: Result<(), TooLong>) -> Result<(), End> {
+        if let Err(error) = pushed {
             let refused = error_line(&Id::Null, RpcError::new(Code::InvalidRequest, error.to_string()));
             write(&mut self.writer, &refused).await?;
             return Err(End::Broken);
+        }
+        if self.lines.pending() <= USUAL {
+            self.long = None;
+        } else if self.long.is_none() {
+            let Ok(room) = LONG.try_acquire() else {
+                let why = "too many long messages come at once: send it again later";
+                let refused = error_line(&Id::Null, RpcError::new(Code::InvalidRequest, why));
+                write(&mut self.writer, &refused).await?;
+                return Err(End::Broken);
+            };
+            self.long = Some(room);
         }
         let mut replies = Wiped::default();
         let mut begun = self.late_at;
@@ -172,9 +248,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
                     make_room(&mut replies, reply.len());
                     replies.extend_from_slice(&reply);
                 }
-                Read::Later(id, call) => {
-                    begin(id, *call, &self.service, &self.out, &mut self.answering, &mut self.watching);
-                }
+                Read::Later(id, call) => begin(id, *call, &self.service, self.beside.get_or_insert_default()),
             }
             if replies.len() > TOGETHER {
                 write(&mut self.writer, &std::mem::take(&mut replies)).await?;
@@ -184,6 +258,24 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
         self.late_at = self.lines.is_partial().then_some(begun);
         if replies.is_empty() { Ok(()) } else { write(&mut self.writer, &replies).await }
     }
+}
+
+/// Reads what there is, a little at a time; `None` when nothing comes any more.
+///
+/// The bytes are on the stack for that long only: most connections are idle, and have no buffer of their own.
+async fn read_some<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    lines: &mut Lines,
+) -> io::Result<Option<Result<(), TooLong>>> {
+    std::future::poll_fn(|context| {
+        let mut chunk = [0; CHUNK];
+        let mut read = ReadBuf::new(&mut chunk);
+        ready!(Pin::new(&mut *reader).poll_read(context, &mut read))?;
+        let pushed = (!read.filled().is_empty()).then(|| lines.push(read.filled()));
+        chunk.zeroize();
+        Poll::Ready(Ok(pushed))
+    })
+    .await
 }
 
 /// What becomes of one line.
@@ -217,15 +309,9 @@ fn read(request: &[u8], service: &Shared) -> Option<Read> {
     }
 }
 
-fn begin(
-    id: Id,
-    call: Call,
-    service: &Shared,
-    out: &mpsc::Sender<Outgoing>,
-    answering: &mut JoinSet<()>,
-    watching: &mut JoinSet<()>,
-) {
-    let (service, out) = (service.clone(), out.clone());
+fn begin(id: Id, call: Call, service: &Shared, beside: &mut Beside) {
+    let Beside { out, answering, watching, large, .. } = beside;
+    let (service, out, large) = (service.clone(), out.clone(), large.clone());
     match call {
         Call::SessionLogin(login) => {
             watching.spawn(async move { login_and_tell(id, login, &service, &out).await });
@@ -239,8 +325,16 @@ fn begin(
         Call::ConsentFinish(finish) => {
             answering.spawn(async move { finish_and_tell(id, finish, &service, &out).await });
         }
-        Call::TokenGet(_)
-        | Call::AgentInfo
+        Call::TokenGet(_) => {
+            answering.spawn(async move {
+                let reply = service.answer(&id, call).await;
+                if reply.is_ok() {
+                    service.handle.tally().token(Door::Rpc);
+                }
+                send(&out, reply.unwrap_or_else(|error| refusal(&id, error))).await;
+            });
+        }
+        Call::AgentInfo
         | Call::AgentReload
         | Call::AgentRekey(_)
         | Call::AgentShutdown
@@ -256,12 +350,10 @@ fn begin(
         | Call::ConsentEnd(_)
         | Call::App(_) => {
             answering.spawn(async move {
-                let token = matches!(call, Call::TokenGet(_));
-                let reply = service.answer(&id, call).await;
-                if token && reply.is_ok() {
-                    service.handle.tally().token(Door::Rpc);
-                }
-                send(&out, reply.unwrap_or_else(|error| refusal(&id, error))).await;
+                let turn = large.acquire_owned().await.ok();
+                let line = service.answer(&id, call).await.unwrap_or_else(|error| refusal(&id, error));
+                // The connection may have ended; then nobody wants it.
+                let _ = out.send(Outgoing { line, sent: None, _turn: turn }).await;
             });
         }
     }
@@ -294,7 +386,7 @@ async fn finish_and_tell(id: Id, finish: ConsentFinish, service: &Shared, out: &
 /// Sends a line, and tells whether it went out. A connection that has ended says nothing.
 async fn is_heard(out: &mpsc::Sender<Outgoing>, line: Line) -> bool {
     let (sent, heard) = oneshot::channel();
-    let _ = out.send(Outgoing { line, sent: Some(sent) }).await;
+    let _ = out.send(Outgoing { line, sent: Some(sent), _turn: None }).await;
     heard.await.is_ok()
 }
 
@@ -353,7 +445,7 @@ fn refusal(id: &Id, error: RpcError) -> Line {
 
 /// The connection may have ended; then nobody wants it.
 async fn send(out: &mpsc::Sender<Outgoing>, line: Line) {
-    let _ = out.send(Outgoing { line, sent: None }).await;
+    let _ = out.send(Outgoing { line, sent: None, _turn: None }).await;
 }
 
 async fn deliver<W: AsyncWrite + Unpin>(writer: &mut W, reply: Outgoing) -> Result<(), End> {

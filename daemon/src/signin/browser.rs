@@ -143,6 +143,12 @@ fn code(callback: Option<Callback>) -> Result<SecretString, Refusal> {
     }
 }
 
+/// What the browser brought along is not shown to it again.
 fn failed(plan: &Plan, refusal: &Refusal) -> Page {
-    Page::Failed { host: plan.host.url().to_owned(), why: translate::fault(refusal).message }
+    let why = if matches!(refusal, Refusal::Rejected(_)) {
+        "The issuer said no. What it said is shown where the sign-in was begun.".to_owned()
+    } else {
+        translate::fault(refusal).message
+    };
+    Page::Failed { host: plan.host.url().to_owned(), why }
 }

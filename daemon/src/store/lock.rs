@@ -14,7 +14,7 @@ use super::{StoreError, files};
 /// Held as long as this lives; children do not inherit it.
 #[derive(Debug)]
 pub(crate) struct StoreLock {
-    _file: File,
+    file: File,
 }
 
 /// Why the lock is not ours.
@@ -44,7 +44,16 @@ impl StoreLock {
         if let Err(error) = write_pid(&mut file) {
             tracing::debug!(%error, "the lock is held, but does not say by whom");
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+
+    /// Whether it still is at this path, where others look for it.
+    #[cfg(unix)]
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        let which = |found: io::Result<std::fs::Metadata>| found.ok().map(|found| (found.dev(), found.ino()));
+        let ours = which(self.file.metadata());
+        ours.is_some() && which(path.symlink_metadata()) == ours
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use sso_agent_core::{time::Now, words::Lease};
 use sso_agent_proto::lines::MAX_LINE;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncReadExt as _, DuplexStream};
 
 use super::*;
 use crate::{
@@ -52,7 +52,7 @@ fn lease(now: Now) -> Lease {
 /// Sends all of it, closes, and reads what comes back.
 async fn say(bytes: &[u8]) -> String {
     let (mut client, server) = tokio::io::duplex(64 * 1024);
-    let serving = tokio::spawn(serve(server, service()));
+    let serving = tokio::spawn(serve(server, service(), Pulse::default()));
     // The agent may close in the middle of it.
     let _ = client.write_all(bytes).await;
     let _ = client.shutdown().await;
@@ -80,9 +80,9 @@ async fn a_token_at_hand_is_answered_on_the_spot_even_to_a_client_that_has_close
 }
 
 #[tokio::test]
-async fn ten_thousand_pipelined_requests_are_all_answered() {
+async fn f44_ten_thousand_pipelined_requests_are_all_answered() {
     let (mut client, server) = tokio::io::duplex(4096);
-    tokio::spawn(serve(server, service()));
+    tokio::spawn(serve(server, service(), Pulse::default()));
     let asks: String = (0..10_000).map(|id| ask(&id.to_string())).collect();
     let (mut reader, mut writer) = tokio::io::split(&mut client);
     let writing = async {
@@ -96,7 +96,7 @@ async fn ten_thousand_pipelined_requests_are_all_answered() {
 }
 
 #[tokio::test]
-async fn nonsense_gets_the_standard_error_and_the_connection_goes_on() {
+async fn f43_nonsense_gets_the_standard_error_and_the_connection_goes_on() {
     let said = format!("hello\n\n{{}}\n{}", ask("3"));
     let heard = say(said.as_bytes()).await;
     let codes: Vec<_> = heard
@@ -107,7 +107,7 @@ async fn nonsense_gets_the_standard_error_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn a_message_without_end_is_refused_before_it_is_held() {
+async fn f43_a_message_without_end_is_refused_before_it_is_held() {
     let heard = say(&vec![b'x'; MAX_LINE + 5000]).await;
     assert!(heard.contains("-32600") && heard.contains("1048576"), "{heard}");
 }
@@ -120,10 +120,10 @@ async fn what_the_driver_does_not_answer_is_refused_and_a_notification_gets_no_r
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_a_message_is_waited_for_ten_seconds_and_a_silent_client_for_ever() {
+async fn f42_half_a_message_is_waited_for_ten_seconds_and_a_silent_client_for_ever() {
     let half = |bytes: &'static [u8]| async move {
         let (mut client, server): (DuplexStream, _) = tokio::io::duplex(4096);
-        let serving = tokio::spawn(serve(server, service()));
+        let serving = tokio::spawn(serve(server, service(), Pulse::default()));
         client.write_all(bytes).await.unwrap();
         let ended = tokio::time::timeout(FINISHES_WITHIN * 2, serving).await.is_ok();
         drop(client);
@@ -131,6 +131,50 @@ async fn half_a_message_is_waited_for_ten_seconds_and_a_silent_client_for_ever()
     };
     assert!(half(b"{\"jsonrpc\":").await);
     assert!(!half(b"").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f41_who_asks_and_does_not_read_is_hung_up_on() {
+    let (mut client, server) = tokio::io::duplex(4096);
+    let serving = tokio::spawn(serve(server, service(), Pulse::default()));
+    let asks: String = (0..1000).map(|id| ask(&id.to_string())).collect();
+    let start = Instant::now();
+    // It takes what it has room for, and then no more.
+    assert!(
+        tokio::time::timeout(READS_WITHIN * 2, client.write_all(asks.as_bytes())).await.unwrap().is_err()
+    );
+    serving.await.unwrap();
+    assert!(start.elapsed() >= READS_WITHIN && start.elapsed() < READS_WITHIN * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f42_a_message_that_comes_a_byte_at_a_time_is_not_waited_for_longer() {
+    let (mut client, server) = tokio::io::duplex(4096);
+    let serving = tokio::spawn(serve(server, service(), Pulse::default()));
+    let start = Instant::now();
+    while client.write_all(b"x").await.is_ok() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    serving.await.unwrap();
+    assert!(start.elapsed() <= FINISHES_WITHIN + Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn f43_long_messages_of_many_at_once_are_not_all_held() {
+    let mut senders = Vec::new();
+    for _ in 0..12 {
+        let (mut client, server) = tokio::io::duplex(4096);
+        tokio::spawn(serve(server, service(), Pulse::default()));
+        // Whoever is refused has nobody who reads.
+        let sent = client.write_all(&vec![b'x'; 2 * USUAL]).await.is_ok();
+        senders.push((sent, client));
+    }
+    assert_eq!(senders.iter().filter(|(sent, _)| *sent).count(), 8);
+    senders.clear();
+    // Its room is there again as soon as it has gone.
+    while LONG.available_permits() < 8 {
+        tokio::task::yield_now().await;
+    }
 }
 
 proptest! {
