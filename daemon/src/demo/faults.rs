@@ -38,6 +38,10 @@ pub enum Fault {
     InvalidUtf8,
     /// Token endpoint: an answer of so many bytes, and nothing is spent.
     HugeBody(usize),
+    /// Token endpoint: so many bytes in the name of gzip, and nothing is spent.
+    GzipBomb(usize),
+    /// Token endpoint: JSON of so many levels, and nothing is spent.
+    Deep(usize),
     /// Token endpoint: a redirect (307, which would repeat the post) to this URL, and nothing is spent.
     Redirect(String),
     /// Token endpoint: no answer ever, and nothing is spent.
@@ -62,6 +66,10 @@ pub enum Fault {
     NoRefreshToken,
     /// Token endpoint: the grant is made, and the answer has a `token_type` nobody asked for.
     WrongTokenType,
+    /// Token endpoint: the grant is made, and the answer has every key twice, first with another value.
+    DuplicateKeys,
+    /// Token endpoint: the grant is made, and there is a line break in the access token.
+    LineBreakInToken,
     /// Well-known documents: the page of a captive portal with status 200.
     HtmlDiscovery,
     /// Well-known documents: this status and an empty body.
@@ -83,6 +91,54 @@ pub(super) enum Spot {
 }
 
 impl Fault {
+    /// A fault of the token endpoint by the name that tests and tables have for it, with what goes with it
+    /// behind a colon: `500`, `429:30` (`Retry-After`), `slow:20` and `drip` (seconds), `huge:512` (MiB),
+    /// `redirect:URL`, `lost`.
+    pub fn named(name: &str) -> Option<Self> {
+        let (name, with) = name.split_once(':').unwrap_or((name, ""));
+        let number = |otherwise: u64| if with.is_empty() { Some(otherwise) } else { with.parse().ok() };
+        let seconds = |otherwise| number(otherwise).map(Duration::from_secs);
+        let size = |otherwise| number(otherwise).and_then(|number| usize::try_from(number).ok());
+        let refusal =
+            |status, error: &str| Self::OAuthError { status, error: error.to_owned(), description: None };
+        Some(match name {
+            "slow" => Self::SlowAnswer(seconds(20)?),
+            "hang" => Self::Hang,
+            "drip" => Self::Drip(seconds(1)?),
+            "garbage" => Self::Status {
+                code: 200,
+                retry_after: None,
+                content_type: "application/json".into(),
+                body: "}{ garbage".into(),
+            },
+            "truncated" => Self::Truncated,
+            "html" => Self::HtmlOk,
+            "empty" => Self::EmptyOk,
+            "notutf8" => Self::InvalidUtf8,
+            "huge" => Self::HugeBody(size(512)?.saturating_mul(1 << 20)),
+            "gzipbomb" => Self::GzipBomb(4 << 20),
+            "deep" => Self::Deep(size(200_000)?),
+            "noexp" => Self::NoExpiresIn,
+            "negexp" => Self::ExpiresIn((-3600).into()),
+            "strexp" => Self::ExpiresIn("3600".into()),
+            "hugeexp" => Self::ExpiresIn(31_556_952_000_000_u64.into()),
+            "badtype" => Self::WrongTokenType,
+            "dupkeys" => Self::DuplicateKeys,
+            "crlf" => Self::LineBreakInToken,
+            "nort" => Self::NoRefreshToken,
+            "redirect" => Self::Redirect(with.to_owned()),
+            "lost" => Self::LoseAnswer,
+            "invalid_grant" => refusal(400, "invalid_grant"),
+            "invalid_client" => refusal(401, "invalid_client"),
+            status => Self::Status {
+                code: status.parse().ok().filter(|code| (400..600).contains(code))?,
+                retry_after: Some(with.to_owned()).filter(|wait| !wait.is_empty()),
+                content_type: "text/html".into(),
+                body: "<html><body>unwell</body></html>".into(),
+            },
+        })
+    }
+
     pub(super) fn spot(&self) -> Spot {
         match self {
             Self::Status { .. }
@@ -92,6 +148,8 @@ impl Fault {
             | Self::EmptyOk
             | Self::InvalidUtf8
             | Self::HugeBody(_)
+            | Self::GzipBomb(_)
+            | Self::Deep(_)
             | Self::Redirect(_)
             | Self::Hang
             | Self::DropBeforeCommit
@@ -103,7 +161,9 @@ impl Fault {
             | Self::ExpiresIn(_)
             | Self::NoExpiresIn
             | Self::NoRefreshToken
-            | Self::WrongTokenType => Spot::Token,
+            | Self::WrongTokenType
+            | Self::DuplicateKeys
+            | Self::LineBreakInToken => Spot::Token,
             Self::HtmlDiscovery | Self::DiscoveryStatus(_) | Self::WrongIssuer => Spot::Discovery,
             Self::WrongIss | Self::NoIss => Spot::Authorization,
         }
@@ -151,6 +211,45 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_fault_of_the_table_has_its_name() {
+        for name in [
+            "slow:20",
+            "hang",
+            "drip",
+            "500",
+            "503",
+            "429:30",
+            "garbage",
+            "truncated",
+            "html",
+            "empty",
+            "notutf8",
+            "huge:512",
+            "gzipbomb",
+            "deep",
+            "noexp",
+            "negexp",
+            "strexp",
+            "hugeexp",
+            "badtype",
+            "dupkeys",
+            "crlf",
+            "nort",
+            "invalid_grant",
+            "invalid_client",
+            "redirect:http://127.0.0.1:1/",
+            "lost",
+        ] {
+            assert!(Fault::named(name).is_some_and(|fault| fault.spot() == Spot::Token), "{name}");
+        }
+        assert_eq!(Fault::named("slow:3"), Some(Fault::SlowAnswer(Duration::from_secs(3))));
+        assert_eq!(
+            [Fault::named("nonsense"), Fault::named("slow:x"), Fault::named("200")],
+            [None, None, None]
+        );
+    }
 
     #[test]
     fn counted_faults_come_in_turn_and_before_the_standing_one() {

@@ -198,7 +198,7 @@ async fn a_fault_before_the_grant_spends_nothing() {
     };
     let odd = Fault::OAuthError { status: 400, error: "invalid_grant".into(), description: None };
     type Shows = fn(&Reply) -> bool;
-    let faults: [(Fault, Shows); 9] = [
+    let faults: [(Fault, Shows); 11] = [
         (status, |r| r.status == 503 && r.header("retry-after") == Some("7") && r.body() == "busy"),
         (odd, |r| r.status == 400 && r.json() == json!({"error": "invalid_grant"})),
         (Fault::HtmlOk, |r| r.status == 200 && r.header("content-type").unwrap().starts_with("text/html")),
@@ -206,6 +206,8 @@ async fn a_fault_before_the_grant_spends_nothing() {
         (Fault::EmptyOk, |r| r.status == 200 && r.body.is_empty()),
         (Fault::InvalidUtf8, |r| r.status == 200 && std::str::from_utf8(&r.body).is_err()),
         (Fault::HugeBody(3_000_001), |r| r.status == 200 && r.body.len() == 3_000_001),
+        (Fault::GzipBomb(100), |r| r.header("content-encoding") == Some("gzip") && r.body.len() == 100),
+        (Fault::Deep(200_000), |r| r.body.starts_with(b"[[[") && r.body.len() == 200_000),
         (Fault::Redirect("http://127.0.0.1:1/x".into()), |r| {
             r.status == 307 && r.location().unwrap().as_str() == "http://127.0.0.1:1/x"
         }),
@@ -220,7 +222,7 @@ async fn a_fault_before_the_grant_spends_nothing() {
         }
         assert_eq!(issuer.counters().replays, 0, "{fault:?}");
     }
-    assert_eq!(issuer.counters().faults, 9);
+    assert_eq!(issuer.counters().faults, 11);
 }
 
 #[tokio::test]
@@ -254,10 +256,11 @@ async fn a_fault_after_the_grant_spoils_the_answer_only() {
     let issuer = start(Options::default());
     let mut tokens = sign_in(&issuer).await;
     type Shows = fn(&Value) -> bool;
-    let faults: [(Fault, Shows); 6] = [
+    let faults: [(Fault, Shows); 7] = [
         (Fault::ExpiresIn(json!("soon")), |body| body["expires_in"] == "soon"),
         (Fault::NoExpiresIn, |body| body.get("expires_in").is_none()),
         (Fault::WrongTokenType, |body| body["token_type"] == "mac"),
+        (Fault::DuplicateKeys, |body| body["refresh_token"] != "stale"),
         (Fault::Drip(Duration::ZERO), |body| body["token_type"] == "Bearer"),
         (Fault::SlowAnswer(Duration::from_millis(1)), |body| body["token_type"] == "Bearer"),
         (Fault::NoRefreshToken, |body| body.get("refresh_token").is_none()),
@@ -270,6 +273,9 @@ async fn a_fault_after_the_grant_spoils_the_answer_only() {
             tokens = body;
         }
     }
+    issuer.inject_times(Fault::LineBreakInToken, 1);
+    tokens = refresh(&issuer, &tokens).await.json();
+    assert!(tokens["access_token"].as_str().unwrap().contains("\r\n"));
     issuer.inject_times(Fault::CutOff, 1);
     let cut = refresh(&issuer, &tokens).await;
     let announced: usize = cut.header("content-length").unwrap().parse().unwrap();

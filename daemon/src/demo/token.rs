@@ -85,6 +85,12 @@ async fn before(fault: Option<&Fault>) -> Option<Answer> {
             StatusCode::OK,
             Pieces::huge("{\"token_type\":\"Bearer\",\"access_token\":\"", *length),
         ),
+        Fault::GzipBomb(length) => {
+            let mut response = reply::json_in(StatusCode::OK, Pieces::huge("", *length));
+            reply::insert(&mut response, header::CONTENT_ENCODING, "gzip");
+            response
+        }
+        Fault::Deep(levels) => reply::raw(StatusCode::OK, "application/json", "[".repeat(*levels)),
         Fault::Redirect(to) => reply::redirect(StatusCode::TEMPORARY_REDIRECT, to),
         Fault::Hang => pending().await,
         Fault::DropBeforeCommit => return Some(Err(HungUp)),
@@ -100,6 +106,8 @@ async fn before(fault: Option<&Fault>) -> Option<Answer> {
         | Fault::NoExpiresIn
         | Fault::NoRefreshToken
         | Fault::WrongTokenType
+        | Fault::DuplicateKeys
+        | Fault::LineBreakInToken
         | Fault::HtmlDiscovery
         | Fault::DiscoveryStatus(_)
         | Fault::WrongIssuer
@@ -169,10 +177,24 @@ async fn after(fault: Option<&Fault>, tokens: Tokens) -> Answer {
         Some(Fault::ExpiresIn(odd)) => drop(object.insert("expires_in".into(), odd.clone())),
         Some(Fault::NoExpiresIn) => drop(object.remove("expires_in")),
         Some(Fault::NoRefreshToken) => drop(object.remove("refresh_token")),
+        Some(Fault::LineBreakInToken) => {
+            let torn = format!("{}\r\nX-Evil: 1", tokens.access_token);
+            drop(object.insert("access_token".into(), torn.into()));
+        }
         Some(Fault::WrongTokenType) => drop(object.insert("token_type".into(), "mac".into())),
         _ => {}
     }
-    let whole = Bytes::from(body.to_string());
+    let mut text = body.to_string();
+    if fault == Some(&Fault::DuplicateKeys) {
+        // The last of two counts with most parsers, and no parser may give the one before it for a token.
+        text = text.replacen(
+            '{',
+            "{\"access_token\":\"stale\",\"refresh_token\":\"stale\",\"expires_in\":1,",
+            1,
+        );
+        return Ok(reply::raw(StatusCode::OK, "application/json", text));
+    }
+    let whole = Bytes::from(text);
     match fault {
         Some(Fault::LoseAnswer) => Err(HungUp),
         Some(Fault::CutOff) => Ok(reply::json_in(StatusCode::OK, Pieces::broken(&whole))),
