@@ -188,7 +188,7 @@ impl Purse {
             }
             // A program whose settings are at hand signs in anew, with what they say now.
             Outcome::Rejected(said) | Outcome::Refused(said) => {
-                let interrupted = entry.left().filter(|intent| intent.sends > 1).map(|intent| intent.at);
+                let interrupted = entry.left().filter(|intent| intent.in_doubt).map(|intent| intent.at);
                 entry.done();
                 let (why, error) = rejected(said, interrupted);
                 record.login_required = Some(why);

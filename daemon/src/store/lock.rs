@@ -7,9 +7,14 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
     path::Path,
+    time::Duration,
 };
 
 use super::{StoreError, files};
+
+/// A process that was just being started by a holder who died has the lock until it is another program.
+const PASSES: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Held as long as this lives; children do not inherit it.
 #[derive(Debug)]
@@ -36,10 +41,19 @@ impl StoreLock {
         let mut options = OpenOptions::new();
         let mut file = files::open(&path, options.read(true).write(true).create(true).truncate(false))
             .map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(LockError::Held { pid: read_pid(&mut file) }),
-            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+        let mut waited = Duration::ZERO;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+            }
+            let pid = read_pid(&mut file);
+            if waited >= PASSES || pid.is_none_or(is_alive) {
+                return Err(LockError::Held { pid });
+            }
+            std::thread::sleep(LOOK_AGAIN);
+            waited += LOOK_AGAIN;
         }
         if let Err(error) = write_pid(&mut file) {
             tracing::debug!(%error, "the lock is held, but does not say by whom");
@@ -57,6 +71,22 @@ impl StoreLock {
     }
 }
 
+/// Whether there is such a process; where that cannot be told there is.
+#[cfg(unix)]
+fn is_alive(pid: u32) -> bool {
+    use rustix::{
+        io::Errno,
+        process::{Pid, test_kill_process},
+    };
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_none_or(|pid| test_kill_process(pid) != Err(Errno::SRCH))
+}
+
+#[cfg(not(unix))]
+fn is_alive(_: u32) -> bool {
+    true
+}
+
 fn write_pid(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
@@ -65,6 +95,7 @@ fn write_pid(file: &mut File) -> io::Result<()> {
 
 fn read_pid(file: &mut File) -> Option<u32> {
     let mut text = String::new();
+    file.rewind().ok()?;
     file.take(16).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
 }

@@ -28,12 +28,18 @@ pub(in crate::spender) struct Intent {
     pub(in crate::spender) session: String,
     /// The fingerprint of the token.
     token: String,
-    /// How often it was sent, this time included.
+    /// How often it was sent since nobody has been waiting with it, this time included.
     pub(in crate::spender) sends: u32,
-    /// Seconds since the Unix epoch.
+    /// When it was sent first, since then: seconds since the Unix epoch.
     pub(in crate::spender) at: u64,
-    /// Seconds since the machine started.
+    /// The same in seconds since the machine started.
     steady: u64,
+    /// Whether it may have been spent by something that was sent before.
+    #[serde(default)]
+    pub(in crate::spender) in_doubt: bool,
+    /// Whether its sender lived to see that no answer came the second time either.
+    #[serde(default)]
+    pub(in crate::spender) rests: bool,
 }
 
 impl Intent {
@@ -45,17 +51,25 @@ impl Intent {
             sends: 1,
             at: now.wall.as_secs(),
             steady: now.steady.as_secs(),
+            in_doubt: false,
+            rests: false,
         }
     }
 
     /// To send the same token once more.
-    pub(in crate::spender) fn again(&self, now: Now) -> Self {
-        Self {
-            sends: self.sends.saturating_add(1),
-            at: now.wall.as_secs(),
-            steady: now.steady.as_secs(),
-            ..self.clone()
-        }
+    pub(in crate::spender) fn again(&self) -> Self {
+        Self { sends: self.sends.saturating_add(1), in_doubt: true, ..self.clone() }
+    }
+
+    /// To let the token rest.
+    pub(in crate::spender) fn resting(&self) -> Self {
+        Self { rests: true, ..self.clone() }
+    }
+
+    /// To send it when it has rested, as if for the first time.
+    pub(in crate::spender) fn after_rest(&self, now: Now) -> Self {
+        let (at, steady) = (now.wall.as_secs(), now.steady.as_secs());
+        Self { sends: 1, in_doubt: true, rests: false, at, steady, ..self.clone() }
     }
 
     /// Whether it is about this token.
@@ -63,15 +77,10 @@ impl Intent {
         self.token == hex(token)
     }
 
-    /// How long ago it was written, by the clock that says longer.
-    pub(in crate::spender) fn age(&self, now: Now) -> Duration {
-        let then = Now { steady: Duration::from_secs(self.steady), wall: Duration::from_secs(self.at) };
-        now.since(then)
-    }
-
     /// Whether an issuer that forgives a second use may still do so.
     pub(in crate::spender) fn is_young(&self, now: Now) -> bool {
-        self.age(now) <= GRACE
+        let first = Now { steady: Duration::from_secs(self.steady), wall: Duration::from_secs(self.at) };
+        now.since(first) <= GRACE
     }
 
     /// Reads one; `None` for whatever is none.

@@ -3,8 +3,8 @@
 //! An exchange was not sent, was answered, or may have been heard: then the refresh token may be spent and
 //! its successor lost. If it is lost, sending the token again costs at most what is left of the access
 //! token; if the issuer forgives a second use, that has to come soon; and if it was not heard at all, all is
-//! well. So the token is sent once more at once, and whatever comes of that is told. After that it waits
-//! until the access token is of no use any more.
+//! well. So the token is sent once more at once, and whatever comes of that is told. After that it rests
+//! until the access token is of no use any more, and then it is sent as if for the first time.
 
 use std::time::Duration;
 
@@ -24,9 +24,6 @@ use crate::{
 
 /// Before the access token ends, an answer that was lost is followed up.
 const BEFORE_THE_END: Duration = Duration::from_secs(120);
-
-/// Between one time that nobody knows what became of a token and the next.
-const APART: Duration = Duration::from_secs(30);
 
 /// With an access token that is good for so long, it is not risked at a server that ends the whole family
 /// of tokens when one comes again.
@@ -72,14 +69,18 @@ impl Purse {
                         sends = intent.sends,
                         "the answer to a refresh is lost"
                     );
-                    if intent.sends > 1 || is_worth_keeping(record, clock::now()) {
+                    if is_worth_keeping(record, clock::now()) {
                         return Ok(Paid { outcome, asked });
                     }
-                    intent = intent.again(clock::now());
+                    if intent.sends > 1 {
+                        *entry = self.begin(std::mem::take(entry), intent.resting()).await?;
+                        return Ok(Paid { outcome, asked });
+                    }
+                    intent = intent.again();
                 }
                 Outcome::Unreachable(Unreachable { salvaged: None, .. }) => {
                     // The token is as good as it was.
-                    if intent.sends == 1 {
+                    if !intent.in_doubt {
                         entry.done();
                     }
                     return Ok(Paid { outcome, asked });
@@ -111,7 +112,10 @@ impl Purse {
             return Ok(Intent::new(&record.id, &print, now));
         };
         let wait = hold_back(left, record, now);
-        if wait.is_zero() { Ok(left.again(now)) } else { Err(lost(left, wait)) }
+        if !wait.is_zero() {
+            return Err(lost(left, wait));
+        }
+        Ok(if left.rests || !left.is_young(now) { left.after_rest(now) } else { left.again() })
     }
 
     async fn begin(&self, mut entry: Entry, intent: Intent) -> Result<Entry, Without> {
@@ -121,12 +125,17 @@ impl Purse {
 }
 
 /// For how long a token is not sent again of which nobody knows whether it is spent.
+///
+/// Whoever died while it was being sent heard no answer, so that one counts as lost; but an issuer that forgives
+/// does so for a while only, however often we die.
 fn hold_back(left: &Intent, record: &Record, now: Now) -> Duration {
     let good_for = good_for(record, now);
-    match left.sends {
-        0 | 1 if left.is_young(now) && !is_worth_keeping(record, now) => Duration::ZERO,
-        0 | 1 => good_for.saturating_sub(BEFORE_THE_END),
-        _ => good_for.max(APART.saturating_sub(left.age(now))),
+    if left.rests {
+        good_for
+    } else if left.is_young(now) && !is_worth_keeping(record, now) {
+        Duration::ZERO
+    } else {
+        good_for.saturating_sub(BEFORE_THE_END)
     }
 }
 
