@@ -14,12 +14,15 @@ use crate::{
 };
 
 mod about;
+mod problem;
 #[cfg(test)]
 mod tests;
 mod told;
 
+use self::problem::Problem;
 pub use self::{
     about::{About, place},
+    problem::RenewError,
     told::{Doing, Notice},
 };
 
@@ -43,19 +46,13 @@ enum Renewal {
     Fresh { due: Deadline },
     /// A renewal is under way; the old lease is still served.
     Renewing { attempt: Attempt, failures: u32, give_up: Deadline },
-    /// The last one failed; `firm` when the issuer named the time.
-    Retrying { until: Deadline, failures: u32, firm: bool, problem: Problem },
+    /// The last one failed; `firm` when the issuer named the time. One that was given up is still `out`, and
+    /// what it says when it comes back counts if no other has begun by then.
+    Retrying { until: Deadline, failures: u32, firm: bool, problem: Problem, out: Option<Attempt> },
     /// There is no refresh token: it ends with its lease.
     Ending,
     /// Only a sign-in helps.
     Ended { why: String, said: Option<OAuthError> },
-}
-
-#[derive(Debug, Clone)]
-enum Problem {
-    Unreachable(String),
-    Refused(OAuthError),
-    Store(String),
 }
 
 /// Somebody who wants a token from this session.
@@ -67,26 +64,6 @@ pub struct Waiter {
     pub need: Need,
     /// Until when it is worth answering.
     pub give_up: Deadline,
-}
-
-/// Why a renewal brought no lease: one variant per thing that is done about it.
-#[derive(Debug, Clone)]
-pub enum RenewError {
-    /// Worth another try.
-    Unreachable {
-        /// In words.
-        why: String,
-        /// When the issuer wants to be asked again.
-        retry_after: Option<Duration>,
-    },
-    /// The refresh token is worthless now.
-    Rejected(OAuthError),
-    /// The issuer does not like our request; the refresh token may be good.
-    Refused(OAuthError),
-    /// The new refresh token could not have been kept, so the old one was not spent.
-    Store(String),
-    /// There is nothing to renew it with, in words.
-    Gone(String),
 }
 
 /// What a session wants done.
@@ -228,7 +205,7 @@ impl Session {
             Renewal::Fresh { .. } => wants.push(self.begin(0, now)),
             Renewal::Renewing { .. } => {}
             Renewal::Retrying { until, failures, firm, .. } => {
-                let sooner = now.after(schedule::pause(*failures, true, 500));
+                let sooner = now.steadily_after(schedule::pause(*failures, true, 500));
                 if !*firm && sooner.left(now) < until.left(now) {
                     *until = sooner;
                 }
@@ -257,6 +234,9 @@ impl Session {
     pub fn renewed(&mut self, by: Attempt, outcome: Result<Arc<Lease>, RenewError>, now: Now) -> Vec<Want> {
         let current = match self.renewal {
             Renewal::Renewing { attempt, failures, .. } if attempt == by => Some(failures),
+            Renewal::Retrying { out: Some(attempt), failures, .. } if attempt == by => {
+                Some(failures.saturating_sub(1))
+            }
             Renewal::Renewing { .. }
             | Renewal::Fresh { .. }
             | Renewal::Retrying { .. }
@@ -289,9 +269,13 @@ impl Session {
             Renewal::Retrying { until, failures, .. } if until.is_over(now) => {
                 vec![self.begin(*failures, now)]
             }
-            Renewal::Renewing { failures, give_up, .. } if give_up.is_over(now) => {
-                let problem = Problem::Unreachable("no answer in time".to_owned());
-                self.retry(problem, failures + 1, None, now)
+            Renewal::Renewing { failures, give_up, attempt } if give_up.is_over(now) => {
+                let (problem, given_up) = (Problem::Unreachable("no answer in time".to_owned()), *attempt);
+                let wants = self.retry(problem, failures + 1, None, now);
+                if let Renewal::Retrying { out, .. } = &mut self.renewal {
+                    *out = Some(given_up);
+                }
+                wants
             }
             Renewal::Ending if self.lease.as_ref().is_none_or(|lease| lease.expires.is_over(now)) => self
                 .end(
@@ -410,8 +394,10 @@ impl Session {
         now: Now,
     ) -> Vec<Want> {
         let pause = schedule::pause(failures, !self.waiters.is_empty(), self.spread.draw());
-        let until = now.after(retry_after.map_or(pause, |asked| schedule::pause_as_asked(asked, pause)));
-        self.renewal = Renewal::Retrying { until, failures, firm: retry_after.is_some(), problem };
+        let pause = retry_after.map_or(pause, |asked| schedule::pause_as_asked(asked, pause));
+        // An issuer that asked for a pause gets it, however the wall clock is set.
+        let until = now.steadily_after(pause);
+        self.renewal = Renewal::Retrying { until, failures, firm: retry_after.is_some(), problem, out: None };
         let (early, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiters).into_iter().partition(|waiter| {
                 until.left(now) >= waiter.give_up.left(now) || self.can_be_put_off(waiter, now)
@@ -476,15 +462,6 @@ impl Session {
             Refusal::ConsentRequired { why, said }
         } else {
             Refusal::LoginRequired { at: place(&self.about.host, &self.about.label), why, said }
-        }
-    }
-}
-
-impl std::fmt::Display for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Unreachable(why) | Self::Store(why) => f.write_str(why),
-            Self::Refused(said) => write!(f, "the issuer refused: {said}"),
         }
     }
 }
