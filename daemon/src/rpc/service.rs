@@ -227,6 +227,8 @@ impl Service {
             methods: method::names().map(str::to_owned).collect(),
             key: self.about.key,
             unreadable: self.about.unreadable.clone(),
+            config_problems: self.config.known().problems.clone(),
+            clock_behind_s: clock::behind(),
         })
     }
 

@@ -27,7 +27,7 @@ pub(crate) use self::{
     keyring::{Keyring, KeyringError, SystemKeyring},
     lock::{LockError, StoreLock},
     memory::Memory,
-    record::{Record, Renewal, StoredLease, WebUser},
+    record::{Record, Renewal, SteadyAt, StoredLease, WebUser},
     sealed_file::{SealedFiles, file_name},
 };
 
