@@ -5,6 +5,8 @@
 
 mod databricks;
 mod file;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod known;
 mod plan;
 mod profile;

@@ -33,8 +33,13 @@ use super::{
 };
 use crate::peer;
 
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 #[cfg(test)]
 mod tests;
+
+#[cfg(feature = "fuzzing")]
+pub(super) use self::fuzzing::converse;
 
 const HEADERS_IN: Duration = Duration::from_secs(10);
 const LARGEST_REQUEST: usize = 16 * 1024;
@@ -173,6 +178,11 @@ async fn connection(stream: TcpStream, site: Arc<Site>) {
     if !peer::may_be_ours(&stream).await {
         return;
     }
+    serve(TokioIo::new(stream), site).await;
+}
+
+/// Answers what comes over one connection.
+async fn serve(stream: impl hyper::rt::Read + hyper::rt::Write + Unpin, site: Arc<Site>) {
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         let site = site.clone();
         async move { Ok::<_, Infallible>(site.answer(request.method(), request.uri(), request.headers()).await) }
@@ -182,7 +192,7 @@ async fn connection(stream: TcpStream, site: Arc<Site>) {
         .header_read_timeout(HEADERS_IN)
         .max_buf_size(LARGEST_REQUEST)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(stream, service)
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a browser connection broke");

@@ -9,6 +9,8 @@
 #[cfg(test)]
 mod contract;
 mod files;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod keyring;
 mod keys;
 mod lock;
