@@ -176,7 +176,11 @@ fn oauth_error(reply: &Reply) -> Option<OAuthError> {
     let status = reply.status.as_u16();
     let may_be = matches!(status, 200 | 400 | 401 | 403) && reply.cut.is_none() && reply.is_json();
     let object = reply.body.trim_ascii_start().starts_with(b"{");
-    let text: Text = if may_be && object { serde_json::from_slice(&reply.body).ok()? } else { return None };
+    if !may_be || !object {
+        return None;
+    }
+    // By itself the parser looks only at the strings that it needs.
+    let text: Text = serde_json::from_str(std::str::from_utf8(&reply.body).ok()?).ok()?;
     if status == 200 && !GITHUBS.contains(&text.error.as_str()) {
         return None;
     }
