@@ -10,6 +10,8 @@ mod account;
 mod clock;
 mod config;
 mod driver;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handle;
 mod http;
 mod issuer;

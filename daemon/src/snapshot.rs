@@ -17,6 +17,9 @@ use sso_agent_proto::secret::Wiped;
 
 use crate::clock;
 
+/// By so many seconds the end of a token may be off where a clock was set.
+const UNSEEN: u64 = 1;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Snapshot(RwLock<Leases>);
@@ -53,11 +56,22 @@ impl From<Arc<Lease>> for Offered {
     }
 }
 
+impl Offered {
+    /// Its end as the wall clock has it now: whoever keeps a token by that must not keep it too long because
+    /// the clock was set back.
+    fn seen_at(self, now: Now) -> Self {
+        let end = clock::timestamp(now.wall + self.lease.expires.left(now));
+        let apart = end.as_second().abs_diff(self.expires_at.as_second());
+        if apart <= UNSEEN { self } else { Self { expires_at: end, written: Arc::default(), ..self } }
+    }
+}
+
 impl Snapshot {
     /// The lease of a session, if it is what somebody needs.
     pub(crate) fn get(&self, id: &SessionId, need: &Need, now: Now) -> Option<Offered> {
         let leases = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        leases.as_ref()?.get(id).filter(|offered| need.is_met_by(&offered.lease, now)).cloned()
+        let offered = leases.as_ref()?.get(id).filter(|offered| need.is_met_by(&offered.lease, now))?;
+        Some(offered.clone().seen_at(now))
     }
 
     /// From now on readers get this one.

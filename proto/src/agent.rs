@@ -36,6 +36,13 @@ pub struct Info {
     /// The proxy that issuers are reached by, without user and password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
+    /// Which config files cannot be used, in words; what they said before stays in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config_problems: Vec<String>,
+    /// By how many seconds this machine's clock is behind that of the issuer that was heard last; negative if
+    /// it is ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_behind_s: Option<i64>,
 }
 
 /// Where the key that seals the store comes from.

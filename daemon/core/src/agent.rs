@@ -114,7 +114,7 @@ pub struct Agent {
     line: Line,
     /// How many sessions there ever were.
     known: u64,
-    /// How the clocks stood to each other when sessions were last woken.
+    /// How the clocks stood to each other when sessions were last woken, or first heard of.
     seen: Option<Now>,
     stopping: bool,
     /// Whether renewals that nobody waits for are left alone.
@@ -153,6 +153,7 @@ impl Agent {
         ended: Option<String>,
         now: Now,
     ) -> Vec<Effect> {
+        self.seen.get_or_insert(now);
         let id = about.id.clone();
         let offer = lease.clone().map(|lease| Effect::Offer(id.clone(), lease));
         let (spread, number) = self.another();
@@ -189,6 +190,7 @@ impl Agent {
 
     /// Takes in what happened and says what to do about it, in this order.
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Effect> {
+        self.seen.get_or_insert(now);
         match event {
             Event::Asked(target, waiter) => self.asked(&target, waiter, now),
             Event::Renewed(id, by, outcome) => {

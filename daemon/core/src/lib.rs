@@ -7,7 +7,7 @@
 //! 2. Whoever asks is answered exactly once, by its own deadline at the latest.
 //! 3. A lease that is handed out has more left than was asked for, by both clocks, or half its life
 //!    if more was asked for than the issuer gives.
-//! 4. A failure that comes late changes nothing; a success that comes late is kept.
+//! 4. A failure that comes when the next try has begun changes nothing; a success that comes late is kept.
 //! 5. Refresh tokens are not known here: a session knows *how* it renews, never *with what*.
 
 pub mod agent;
@@ -16,6 +16,7 @@ pub mod callback;
 pub mod consent;
 pub mod discovery;
 pub mod host;
+pub mod kept;
 pub mod lock;
 pub mod login;
 pub mod redirect;

@@ -238,7 +238,8 @@ impl Logins {
         let pending = self.pending.iter_mut().find(|pending| pending.watchers.contains(&watcher))?;
         pending.watchers.retain(|ticket| *ticket != watcher);
         let id = pending.id;
-        if pending.watchers.is_empty() { self.finish(id).map(|_| id) } else { None }
+        // One that spends its code goes on, and must be known for as long: its session may be signed out.
+        if pending.watchers.is_empty() && pending.may_end() { self.finish(id).map(|_| id) } else { None }
     }
 
     /// The sign-ins whose time is up, and who has to be told.

@@ -47,8 +47,9 @@ enum Renewal {
     Fresh { due: Deadline },
     /// A renewal is under way; the old lease is still served.
     Renewing { attempt: Attempt, failures: u32, give_up: Deadline },
-    /// The last one failed; `firm` when the issuer named the time.
-    Retrying { until: Deadline, failures: u32, firm: bool, problem: Problem },
+    /// The last one failed; `firm` when the issuer named the time. One that was given up is still `out`, and
+    /// what it says when it comes back counts if no other has begun by then.
+    Retrying { until: Deadline, failures: u32, firm: bool, problem: Problem, out: Option<Attempt> },
     /// There is no refresh token: it ends with its lease.
     Ending,
     /// Only a sign-in helps.
@@ -206,7 +207,7 @@ impl Session {
             Renewal::Fresh { .. } => wants.push(self.begin(0, now)),
             Renewal::Renewing { .. } => {}
             Renewal::Retrying { until, failures, firm, .. } => {
-                let sooner = now.after(schedule::pause(*failures, true, 500));
+                let sooner = now.steadily_after(schedule::pause(*failures, true, 500));
                 if !*firm && sooner.left(now) < until.left(now) {
                     *until = sooner;
                 }
@@ -235,6 +236,9 @@ impl Session {
     pub fn renewed(&mut self, by: Attempt, outcome: Result<Arc<Lease>, RenewError>, now: Now) -> Vec<Want> {
         let current = match self.renewal {
             Renewal::Renewing { attempt, failures, .. } if attempt == by => Some(failures),
+            Renewal::Retrying { out: Some(attempt), failures, .. } if attempt == by => {
+                Some(failures.saturating_sub(1))
+            }
             Renewal::Renewing { .. }
             | Renewal::Fresh { .. }
             | Renewal::Retrying { .. }
@@ -271,11 +275,15 @@ impl Session {
             Renewal::Retrying { until, failures, .. } if until.is_over(now) => {
                 vec![self.begin(*failures, now)]
             }
-            Renewal::Renewing { failures, give_up, .. } if give_up.is_over(now) => {
-                let problem = Problem::Unwell("no answer in time".to_owned());
+            Renewal::Renewing { failures, give_up, attempt } if give_up.is_over(now) => {
+                let (problem, given_up) = (Problem::Unwell("no answer in time".to_owned()), *attempt);
                 let failures = failures + 1;
                 self.of_no_use.note(now);
-                self.retry(problem, failures, None, now)
+                let wants = self.retry(problem, failures, None, now);
+                if let Renewal::Retrying { out, .. } = &mut self.renewal {
+                    *out = Some(given_up);
+                }
+                wants
             }
             Renewal::Ending if self.lease.as_ref().is_none_or(|lease| lease.expires.is_over(now)) => self
                 .end(
@@ -413,12 +421,11 @@ impl Session {
         if unwell {
             pause = self.of_no_use.pause(pause, now);
         }
-        let until = match retry_after {
-            // Not even a clock that is set forward makes it sooner.
-            Some(asked) => now.steadily_after(schedule::pause_as_asked(asked, pause)),
-            None => now.after(pause),
-        };
-        self.renewal = Renewal::Retrying { until, failures, firm: unwell || retry_after.is_some(), problem };
+        let pause = retry_after.map_or(pause, |asked| schedule::pause_as_asked(asked, pause));
+        // Not even a clock that is set forward makes it sooner.
+        let until = now.steadily_after(pause);
+        let firm = unwell || retry_after.is_some();
+        self.renewal = Renewal::Retrying { until, failures, firm, problem, out: None };
         let (early, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiters).into_iter().partition(|waiter| {
                 until.left(now) >= waiter.give_up.left(now) || self.can_be_put_off(waiter, now)

@@ -5,6 +5,8 @@
 
 mod databricks;
 mod file;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod known;
 mod plan;
 mod profile;
@@ -177,11 +179,35 @@ fn contents(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     if !found.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
+    if let Some(why) = is_anybodys(&found) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
     let mut bytes =
         Zeroizing::new(Vec::with_capacity(found.len().min(databrickscfg::LIMIT as u64) as usize + 1));
     file.take(databrickscfg::LIMIT as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
+/// Why it may be somebody else who speaks: whoever can write these files can have tokens sent to himself.
+#[cfg(unix)]
+fn is_anybodys(found: &std::fs::Metadata) -> Option<&'static str> {
+    use std::os::unix::fs::MetadataExt as _;
+    let (owner, ours) = (found.uid(), rustix::process::geteuid().as_raw());
+    if owner != ours && owner != 0 {
+        Some("it belongs to another user")
+    } else if found.mode() & 0o022 != 0 {
+        Some("others can write it: take that away with chmod go-w")
+    } else {
+        None
+    }
+}
+
+#[cfg(not(unix))]
+fn is_anybodys(_: &std::fs::Metadata) -> Option<&'static str> {
+    None
+}
+
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,8 @@
 pub(crate) mod answer;
 pub(crate) mod ask;
 pub(crate) mod events;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 pub(crate) mod links;
 pub(crate) mod login;
 pub(crate) mod metadata;

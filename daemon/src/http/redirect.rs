@@ -35,8 +35,13 @@ use super::{
 };
 use crate::{peer, process};
 
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 #[cfg(test)]
 mod tests;
+
+#[cfg(feature = "fuzzing")]
+pub(super) use self::fuzzing::converse;
 
 const HEADERS_IN: Duration = Duration::from_secs(10);
 const LARGEST_REQUEST: usize = 16 * 1024;
@@ -185,6 +190,14 @@ fn is_without_ipv6(error: &io::Error) -> bool {
 }
 
 async fn connection(stream: TcpStream, site: Arc<Site>) {
+    if !peer::may_be_ours(&stream).await {
+        return;
+    }
+    serve(TokioIo::new(stream), site).await;
+}
+
+/// Answers what comes over one connection.
+async fn serve(stream: impl hyper::rt::Read + hyper::rt::Write + Unpin, site: Arc<Site>) {
     // Of this connection: another one may end while this one still writes.
     let showed_last = AtomicBool::new(false);
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
@@ -201,7 +214,7 @@ async fn connection(stream: TcpStream, site: Arc<Site>) {
         .header_read_timeout(HEADERS_IN)
         .max_buf_size(LARGEST_REQUEST)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(stream, service)
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a browser connection broke");

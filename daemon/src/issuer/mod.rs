@@ -10,6 +10,8 @@ mod discover;
 mod discovered;
 mod documents;
 mod entra;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod github;
 mod grants;
 mod http;

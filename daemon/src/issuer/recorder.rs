@@ -17,6 +17,7 @@ use super::{
     reply::Reply,
     verdict::{Asked, Outcome, Unreachable, judge},
 };
+use crate::clock;
 
 /// For one exchange, all of it. Shorter than a renewal waits for it: two of them with one refresh token must
 /// not overlap.
@@ -51,6 +52,9 @@ impl<'h> Recorder<'h> {
             request.headers_mut().insert(header::ORIGIN, origin.clone());
         }
         let heard = self.http.send(request, WITHIN).await;
+        if let Ok(Reply { date: Some(date), .. }) = &heard {
+            clock::heard(*date);
+        }
         let response = match &heard {
             Ok(reply) => response(reply),
             Err(_) => Err(NoAnswer),

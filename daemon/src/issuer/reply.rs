@@ -20,6 +20,8 @@ pub(crate) struct Reply {
     pub(crate) content_type: Option<String>,
     /// When to come again (RFC 9110, 10.2.3), an hour at most.
     pub(crate) retry_after: Option<Duration>,
+    /// What time it is there (RFC 9110, 6.6.1).
+    pub(crate) date: Option<Timestamp>,
     /// Where it sends us; it is nobody's wish that we follow unseen.
     pub(crate) location: Option<String>,
     pub(crate) body: Zeroizing<Vec<u8>>,
@@ -36,6 +38,7 @@ impl Reply {
             status: head.status,
             content_type: text(&head.headers, header::CONTENT_TYPE).map(str::to_ascii_lowercase),
             retry_after: retry_after(&head.headers),
+            date: text(&head.headers, header::DATE).and_then(date),
             location: text(&head.headers, header::LOCATION).map(str::to_owned),
             body: Zeroizing::default(),
             cut: None,
@@ -134,6 +137,7 @@ impl Reply {
             status: StatusCode::from_u16(status).unwrap(),
             content_type: content_type.map(str::to_ascii_lowercase),
             retry_after: None,
+            date: None,
             location: None,
             body: Zeroizing::new(body.to_vec()),
             cut: None,

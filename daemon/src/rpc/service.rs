@@ -258,6 +258,8 @@ impl Service {
             key_problem: self.about.store.key_problem(),
             unreadable: self.about.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             proxy: self.config.reach().proxy.map(|proxy| proxy.shown()),
+            config_problems: self.config.known().problems.clone(),
+            clock_behind_s: clock::behind(),
         })
     }
 

@@ -63,7 +63,7 @@ pub(crate) fn session(session: &Session, now: Now) -> wire::Session {
         user: about.user.clone(),
         scopes: about.scopes.clone(),
         state: state(session, now),
-        expires_at: session.lease().map(|lease| clock::timestamp(lease.expires.wall())),
+        expires_at: session.lease().map(|lease| clock::timestamp(now.wall + lease.expires.left(now))),
         next_refresh_at: session.next_renewal().map(|at| clock::timestamp(now.wall + at.left(now))),
         last_error: session.last_error(),
         refreshable: session.renewable() != Renewable::Never,

@@ -26,7 +26,7 @@ use super::{
     serve::Hello,
     wire::{Answered, Asked},
 };
-use crate::issuer::Http;
+use crate::{clock, issuer::Http};
 
 /// What the program is called with to spend.
 pub(crate) const PROGRAM_ARGUMENT: &str = "spend";
@@ -205,8 +205,9 @@ impl Shared {
     async fn listen(&self, number: u64, waiting: &Waiting, mut answers: UnboundedReceiver<Answered>) {
         loop {
             match tokio::time::timeout(IDLE, answers.recv()).await {
-                Ok(Some(Answered { number, told, waits })) => {
+                Ok(Some(Answered { number, told, waits, behind })) => {
                     self.http.heed(&waits);
+                    behind.into_iter().for_each(clock::is_behind);
                     let open = waiting.lock().open.remove(&number);
                     if let Some((_, tell)) = open {
                         tell(told.into());

@@ -4,9 +4,17 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
-use sso_agent_core::{time::Now, words::Lease};
+use sso_agent_core::{
+    kept::{Kept, Left},
+    time::Now,
+    words::Lease,
+};
 
-use crate::{issuer::Grant, store::StoredLease};
+use crate::{
+    clock,
+    issuer::Grant,
+    store::{SteadyAt, StoredLease},
+};
 
 /// What a token gets whose issuer does not say how long it lives (RFC 6749, 5.1 leaves it open).
 const UNSAID_LIFETIME: Duration = Duration::from_secs(300);
@@ -29,29 +37,41 @@ pub(crate) fn leased(grant: &Grant, asked_for: &[String], asked: Now) -> Lease {
     }
 }
 
-/// As the store keeps it: by the wall clock alone.
+/// As the store keeps it.
 pub(crate) fn stored(lease: &Lease) -> StoredLease {
+    stored_in(clock::boot(), lease)
+}
+
+fn stored_in(boot: Option<&str>, lease: &Lease) -> StoredLease {
     StoredLease {
         access_token: lease.access_token.clone(),
         token_type: lease.token_type.clone(),
         scopes: lease.scopes.clone(),
         issued_at: lease.obtained.wall.as_secs(),
         expires_at: lease.expires.wall().as_secs(),
+        steady: boot.map(|boot| SteadyAt { boot: boot.to_owned(), at: lease.obtained.steady.as_secs() }),
     }
 }
 
 /// As it is after a restart: what is left of it can only have become less.
 pub(crate) fn restored(stored: &StoredLease, now: Now) -> Lease {
-    let lifetime = Duration::from_secs(stored.expires_at.saturating_sub(stored.issued_at));
-    let left = Duration::from_secs(stored.expires_at).saturating_sub(now.wall).min(lifetime);
-    let age = lifetime.saturating_sub(left);
+    restored_in(clock::boot(), stored, now)
+}
+
+fn restored_in(boot: Option<&str>, stored: &StoredLease, now: Now) -> Lease {
+    let kept = Kept {
+        issued_at: stored.issued_at,
+        expires_at: stored.expires_at,
+        steady: stored.steady.as_ref().map(|steady| (steady.boot.as_str(), steady.at)),
+    };
+    let Left { left, age } = kept.left(now, boot);
     Lease {
         access_token: stored.access_token.clone(),
         token_type: stored.token_type.clone(),
         token_id: token_id(&stored.access_token),
         scopes: stored.scopes.clone(),
         obtained: Now { steady: now.steady.saturating_sub(age), wall: Duration::from_secs(stored.issued_at) },
-        lifetime,
+        lifetime: kept.lifetime(),
         expires: now.after(left),
     }
 }
@@ -100,17 +120,23 @@ mod tests {
     #[test]
     fn what_is_left_after_a_restart_is_what_was_left_before() {
         let lease = leased(&grant(Some(3600)), &["a".to_owned()], at(100, 10_000));
-        let back = restored(&stored(&lease), at(5, 11_000));
+        let back = restored_in(None, &stored_in(None, &lease), at(5, 11_000));
         assert_eq!(back.expires.left(at(5, 11_000)), Duration::from_secs(2599));
         assert_eq!(back.token_id, lease.token_id);
         assert_eq!(back.scopes, ["a"]);
     }
 
+    // Fault 18: a clock that was set while the agent was down.
     #[test]
-    fn a_wall_clock_that_was_set_back_gives_no_token_a_longer_life() {
-        let kept = stored(&leased(&grant(Some(3600)), &[], at(100, 10_000)));
-        assert_eq!(restored(&kept, at(5, 1_000)).expires.left(at(5, 1_000)), Duration::from_secs(3599));
-        assert!(restored(&kept, at(5, 99_000)).expires.is_over(at(5, 99_000)));
+    fn f18_a_wall_clock_that_was_set_gives_no_stored_token_a_longer_life() {
+        let kept = stored_in(Some("this"), &leased(&grant(Some(3600)), &[], at(100, 10_000)));
+        let left = |boot, now: Now| restored_in(boot, &kept, now).expires.left(now).as_secs();
+        for set_back in [1_000, 10_000, 11_000] {
+            assert_eq!(left(Some("this"), at(1_100, set_back)), 2598, "the steady clock knows");
+        }
+        assert_eq!(left(Some("next"), at(5, 1_000)), 0, "nobody knows how old it is");
+        assert_eq!(left(Some("next"), at(5, 11_000)), 2599);
+        assert_eq!([left(Some("this"), at(100, 99_000)), left(None, at(5, 99_000))], [0, 0]);
     }
 
     #[test]

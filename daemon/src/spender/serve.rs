@@ -22,6 +22,7 @@ use super::{
     wire::{Answered, Asked},
 };
 use crate::{
+    clock,
     issuer::{Http, Settings, Waits},
     store::{GivenKeys, SPARE, SealedFiles, StoreError},
 };
@@ -91,8 +92,14 @@ pub(crate) async fn serve(
         let (purse, answers, http) = (purse.clone(), answers.clone(), http.clone());
         jobs.spawn(async move {
             // An agent that is gone needs no answer.
-            let tell =
-                |told: Told| drop(answers.send(Answered { number, told: told.into(), waits: http.waits() }));
+            let tell = |told: Told| {
+                drop(answers.send(Answered {
+                    number,
+                    told: told.into(),
+                    waits: http.waits(),
+                    behind: clock::behind(),
+                }))
+            };
             purse.work(job, tell).await;
         });
     }

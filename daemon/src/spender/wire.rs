@@ -33,6 +33,8 @@ pub(super) struct Answered {
     pub(super) told: ToldJson,
     /// Who does not want to be asked before when: for the next process to know.
     pub(super) waits: Waits,
+    /// By how many seconds our clock is behind theirs.
+    pub(super) behind: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -377,7 +379,7 @@ mod tests {
         let refused = refusals.into_iter().map(|refusal| Told::Bought(Err(refusal)));
         for told in all.into_iter().chain(failed).chain(refused) {
             let before = format!("{told:?}").replace(char::is_whitespace, "");
-            let answered = Answered { number: 1, told: told.into(), waits: Waits::new() };
+            let answered = Answered { number: 1, told: told.into(), waits: Waits::new(), behind: None };
             let back: Answered = there_and_back(&answered).await;
             // Times are the same to the nanosecond, and no secret is in debug text.
             assert_eq!(format!("{:?}", Told::from(back.told)).replace(char::is_whitespace, ""), before);
@@ -386,6 +388,7 @@ mod tests {
             number: 1,
             told: Told::Renewed(Ok(a_lease())).into(),
             waits: Waits::new(),
+            behind: None,
         })
         .await;
         let Told::Renewed(Ok(lease)) = Told::from(back.told) else { panic!() };

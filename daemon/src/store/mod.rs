@@ -9,6 +9,8 @@
 #[cfg(test)]
 mod contract;
 mod files;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod keyring;
 mod keys;
 mod lock;
@@ -31,7 +33,7 @@ pub(crate) use self::{
     keys::{BadPassphrase, GivenKeys, KeySetup},
     lock::{LockError, StoreLock},
     memory::Memory,
-    record::{Record, Renewal, StoredLease, WebUser, record_json},
+    record::{Record, Renewal, SteadyAt, StoredLease, WebUser, record_json},
     seal::Source,
     sealed_file::{SealedFiles, file_name},
 };

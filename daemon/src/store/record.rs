@@ -91,7 +91,7 @@ pub(crate) enum Renewal {
     GitHub { url: String, token: SecretString, audience: Option<String> },
 }
 
-/// An access token across restarts: by the wall clock alone.
+/// An access token across restarts.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredLease {
     pub(crate) access_token: SecretString,
@@ -99,6 +99,17 @@ pub(crate) struct StoredLease {
     pub(crate) scopes: Vec<String>,
     pub(crate) issued_at: u64,
     pub(crate) expires_at: u64,
+    /// The steady clock when it was issued, where that is known.
+    pub(crate) steady: Option<SteadyAt>,
+}
+
+/// A moment on the steady clock, which counts from the start of the machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SteadyAt {
+    /// Which start that was.
+    pub(crate) boot: String,
+    /// Whole seconds since then.
+    pub(crate) at: u64,
 }
 
 /// Why JSON is not a record; says nothing of what the JSON holds.
@@ -237,6 +248,8 @@ struct LeaseJson {
     scopes: Vec<String>,
     issued_at: u64,
     expires_at: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    steady: Option<SteadyAt>,
 }
 
 /// `remote` does not reach into an `Option`.
@@ -290,6 +303,7 @@ pub(crate) fn example(id: &str) -> Record {
             scopes: vec!["all-apis".to_owned()],
             issued_at: 1_800_000_000,
             expires_at: 1_800_003_600,
+            steady: Some(SteadyAt { boot: "boot".to_owned(), at: 77 }),
         }),
         created_at: 1_700_000_000,
         renewal: Renewal::RefreshToken,

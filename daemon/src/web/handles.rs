@@ -37,6 +37,9 @@ const WRITTEN_EVERY: Duration = Duration::from_secs(300);
 /// As long as any consent may be good, whichever way a clock is set a little.
 const ENDED_MATTERS: Duration = LIFETIME.saturating_add(Duration::from_secs(120));
 
+/// An agent that was not run for so long is less likely than a clock that is wrong: it counts from now.
+const INCREDIBLE: Duration = Duration::from_secs(366 * 24 * 3600);
+
 type Hash = [u8; 32];
 
 /// See the module.
@@ -134,7 +137,8 @@ impl Handles {
             used.map_or(since, |used| Duration::from_secs(*used))
         };
         let used = lock(&self.before).as_ref().map_or(now.wall, noted);
-        self.add(session, user, now.wall.saturating_sub(used.max(since)), now);
+        let idle = Some(now.wall.saturating_sub(used.max(since))).filter(|idle| *idle < INCREDIBLE);
+        self.add(session, user, idle.unwrap_or_default(), now);
     }
 
     /// From now on this handle is good for that session.
@@ -331,6 +335,15 @@ mod tests {
         assert!(handles.find(&handle, LIMIT, years_later).is_some());
         let back = Now { steady: Duration::from_secs(5_000), wall: Duration::from_secs(1) };
         assert_eq!(handles.idle(LIMIT, back), [session("1")], "and keeps none for ever");
+    }
+
+    // Fault 18: 2106 when the agent starts.
+    #[test]
+    fn f18_a_clock_that_is_decades_off_at_the_start_ends_nobodys_session() {
+        let handles = Handles::default();
+        handles.restore(session("1"), &issue(None).1, Duration::from_secs(100), at(4_300_000_000));
+        handles.restored();
+        assert_eq!(handles.idle(LIMIT, at(4_300_000_001)), []);
     }
 
     #[test]

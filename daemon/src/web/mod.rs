@@ -5,6 +5,8 @@
 //! client's secret stay here. What the app is about to do is kept by nobody: an agent that is asked for a
 //! million sign-ins that are never finished is no larger than before.
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod handles;
 mod pending;
 

@@ -87,7 +87,11 @@ impl Pending {
     /// The sign-in that a text of ours is; `None` for any other text.
     pub(crate) fn unseal(store: &dyn Store, text: &SecretString) -> Option<Self> {
         let text = Some(text.expose_secret()).filter(|text| text.len() <= LONGEST)?;
-        let content = store.unseal(WHAT, &BASE64_URL_SAFE_NO_PAD.decode(text).ok()?)?;
+        Self::read(&store.unseal(WHAT, &BASE64_URL_SAFE_NO_PAD.decode(text).ok()?)?)
+    }
+
+    /// What was sealed, read.
+    pub(super) fn read(content: &[u8]) -> Option<Self> {
         let end = content.iter().position(|&byte| byte == b'\n')?;
         let Head { state, verifier, issuer, named, iss_required } =
             serde_json::from_slice(&content[..end]).ok()?;

@@ -1,15 +1,17 @@
 //! `cargo xtask test`: everything that a change has to pass, on a fresh clone, with no question asked.
-//! `cargo xtask bench`: the figures.
+//! `cargo xtask bench`: the figures. `cargo xtask fuzz`: what strangers can send, at random.
 //!
 //! What the end-to-end tests need from outside Rust is fetched by the step `parts`; where that cannot be
 //! had, the steps that need it say so, and the run does not end in success unless it was asked to do
 //! without (`--quick`).
 
 mod bench;
+mod fuzz;
 mod parts;
 mod python;
 mod steps;
 mod tally;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;
@@ -17,6 +19,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask test [--quick] [--step NAME]... [--list]
        cargo xtask bench [ARGS]...
+       cargo xtask fuzz [--seconds N] [--asan] [TARGET]...
 
   --quick      only what needs nothing but Rust
   --step NAME  only this step; may be given more than once
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
     let done = match args.split_first() {
         Some((verb, rest)) if verb == "test" => test(rest),
         Some((verb, rest)) if verb == "bench" => bench::run(rest).map(|()| true),
+        Some((verb, rest)) if verb == "fuzz" => fuzz::run(rest, USAGE),
         _ => usage(),
     };
     match done {

@@ -3,6 +3,7 @@
 use crate::parts;
 use crate::python;
 use crate::tally::{self, Tally};
+use crate::tools;
 use crate::workspace::{Workspace, cargo};
 use anyhow::Result;
 use std::process::{Command, Stdio};
@@ -150,13 +151,15 @@ fn doc(_: &Workspace, _: &Plan) -> Result<Outcome> {
     ran(cargo().args(["doc", "--no-deps"]).args(EVERYTHING).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-fn deny(_: &Workspace, _: &Plan) -> Result<Outcome> {
-    let known = cargo().args(["deny", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !known.is_ok_and(|status| status.success()) {
-        return Ok(Outcome::Skipped("cargo-deny is not installed (cargo install cargo-deny)".into()));
+fn deny(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {
+    if plan.quick {
+        return Ok(Outcome::Skipped("--quick".into()));
     }
+    let program = tools::tool(workspace, "cargo-deny")?;
+    let mut deny = Command::new(program);
+    deny.args(["--offline", "--all-features", "check", "bans", "licenses", "sources"]);
     // Advisories are left out: their database is on the network, and a run must not change with the day.
-    ran(cargo().args(["deny", "--offline", "--all-features", "check", "bans", "licenses", "sources"]))
+    ran(deny.current_dir(&workspace.root).stdin(Stdio::null()))
 }
 
 fn python_package(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {

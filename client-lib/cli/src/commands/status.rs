@@ -166,6 +166,12 @@ fn remarks(agent: &Info) -> Vec<String> {
         remarks.push("The agent is locked and hands out no tokens: `sso unlock`.".to_owned());
     }
     remarks.extend(
+        agent
+            .config_problems
+            .iter()
+            .map(|problem| format!("A config file is not in force: {}", clean(problem))),
+    );
+    remarks.extend(
         agent.unreadable.iter().map(|what| format!("Left alone, for it cannot be read: {}", clean(what))),
     );
     remarks

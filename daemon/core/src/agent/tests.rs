@@ -231,6 +231,19 @@ fn a_sign_in_that_ends_after_its_session_was_signed_out_brings_nothing_back() {
 }
 
 #[test]
+fn nor_does_one_that_nobody_watches_any_more() {
+    let mut agent = agent_with(&[(1, "")]);
+    let began = agent.handle(Event::LoginAsked(plan(1), Ticket(7)), at(1, 0));
+    let [Effect::SignIn(id, _)] = &began[..] else { panic!("{began:?}") };
+    agent.handle(Event::Stepped(*id, Step::Exchanging), at(2, 0));
+    assert!(agent.handle(Event::HungUp(Ticket(7)), at(2, 0)).is_empty(), "its code is spent");
+    agent.handle(Event::LogoutAsked(Target::Only, Ticket(8)), at(3, 0));
+    let late = agent.handle(Event::SignedIn(*id, Ok(signed_in(1, "", lease(0, at(3, 0), 60)))), at(4, 0));
+    assert!(matches!(&late[..], [Effect::Forget(_, None)]), "{late:?}");
+    assert_eq!(agent.sessions().len(), 0);
+}
+
+#[test]
 fn a_program_whose_settings_are_gone_is_not_taken_in_when_its_sign_in_ends() {
     let mut agent = agent_with(&[]);
     agent.handle(Event::SettingsChanged(["new".to_owned()].into()), at(0, 0));

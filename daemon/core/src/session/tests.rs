@@ -165,6 +165,35 @@ fn a_client_that_the_issuer_does_not_like_is_left_alone_for_an_hour() {
     assert_eq!(session.wake_at(at(3600)).unwrap().left(at(3600)).as_secs(), 3600);
 }
 
+// Fault 20: the machine slept while the issuer was asked; what it said is heard after that.
+#[test]
+fn f20_what_a_renewal_says_that_was_given_up_counts_until_the_next_has_begun() {
+    let given_up = || {
+        let mut session = signed_in();
+        let attempt = attempt(&session.wake(at(2400))).unwrap();
+        assert!(session.wake(at(2431)).iter().all(|want| !matches!(want, Want::Renew(_))));
+        (session, attempt)
+    };
+    let (mut session, attempt) = given_up();
+    session.renewed(attempt, Err(rejected()), at(2431));
+    assert_eq!(session.doing(at(2431)), Doing::LoginRequired, "and nothing is sent once more");
+    let (mut session, attempt) = given_up();
+    session.renewed(attempt, Err(unreachable(Some(600))), at(2431));
+    assert!(session.wake(at(3030)).is_empty(), "the issuer asked for that");
+    assert!(matches!(session.wake(at(3031))[..], [Want::Renew(_)]));
+}
+
+// Fault 18: the wall clock is set forward while the issuer is to be left alone.
+#[test]
+fn f18_a_clock_that_is_set_shortens_no_pause() {
+    let mut session = signed_in();
+    let attempt = attempt(&session.wake(at(2400))).unwrap();
+    session.renewed(attempt, Err(unreachable(Some(600))), at(2401));
+    let tomorrow = |s| Now { wall: at(s + 86_400).wall, ..at(s) };
+    assert!(session.wake(tomorrow(2900)).is_empty());
+    assert!(matches!(session.wake(tomorrow(3001))[..], [Want::Renew(_)]));
+}
+
 #[test]
 fn f11_what_was_refused_is_tried_again_when_the_settings_have_changed() {
     let mut session = signed_in();

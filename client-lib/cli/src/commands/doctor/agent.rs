@@ -14,6 +14,9 @@ use sso_agent_client::{
 
 use super::Finding;
 
+/// More than answers take, and than servers that keep their clocks are apart.
+const OFF_S: u64 = 60;
+
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Clocks are set back by a little all the time.
@@ -44,6 +47,11 @@ fn ask() -> Result<(Info, Vec<Session>), Error> {
 fn judge(info: &Info, places: &Places, now: Timestamp) -> Vec<Finding> {
     let mut findings = vec![version(info, places)];
     findings.extend(start(info, now));
+    findings.extend(skew(info));
+    findings.extend(info.config_problems.iter().map(|problem| {
+        let hint = "what it said before stays in force until then; `sso config check` says more";
+        Finding::fail("config", problem.clone(), hint)
+    }));
     findings.push(key(info));
     findings.extend(info.unreadable.iter().map(|what| {
         let hint = "nothing of it was changed; where the reason cannot be mended, sign in there again";
@@ -73,6 +81,14 @@ fn start(info: &Info, now: Timestamp) -> Option<Finding> {
         let message = format!("the agent started at {:.0}, which is still to come", info.started_at);
         Finding::fail("clock", message, "see that the clock is right, then run `sso agent restart`")
     })
+}
+
+/// Tokens do not mind a clock that is off, certificates and other programs do.
+fn skew(info: &Info) -> Option<Finding> {
+    let behind = info.clock_behind_s.filter(|behind| behind.unsigned_abs() > OFF_S)?;
+    let way = if behind > 0 { "behind" } else { "ahead of" };
+    let message = format!("the clock is {} s {way} that of the last issuer", behind.unsigned_abs());
+    Some(Finding::warn("clock", message, "set the clock, for example by `timedatectl set-ntp true`"))
 }
 
 fn key(info: &Info) -> Finding {
@@ -151,6 +167,22 @@ mod tests {
         assert_eq!(worst(&judged(late)), ("clock", Status::Fail));
         let a_little = serde_json::json!({"started_at": "2026-01-01T00:00:05Z"});
         assert_eq!(worst(&judged(a_little)), ("", Status::Ok));
+    }
+
+    #[test]
+    fn a_clock_that_an_issuer_does_not_share_is_to_be_set() {
+        for behind in [90, -4000] {
+            let findings = judged(serde_json::json!({"clock_behind_s": behind}));
+            assert_eq!(worst(&findings), ("clock", Status::Warn));
+        }
+        assert_eq!(worst(&judged(serde_json::json!({"clock_behind_s": 59}))), ("", Status::Ok));
+    }
+
+    // Fault 52: the error is seen until it is mended.
+    #[test]
+    fn f52_a_config_file_that_cannot_be_used_is_a_finding() {
+        let findings = judged(serde_json::json!({"config_problems": ["/c: line 3: what is this"]}));
+        assert_eq!(worst(&findings), ("config", Status::Fail));
     }
 
     #[test]

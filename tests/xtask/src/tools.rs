@@ -1,0 +1,27 @@
+//! Programs of cargo's that a step needs: found where they are installed, or installed below `target`, where
+//! nobody else's are touched and the next run finds them.
+
+use crate::workspace::{Workspace, cargo};
+use anyhow::{Context, Result};
+use std::path::PathBuf;
+
+/// Finds the program of this name, or installs the package of that name.
+///
+/// # Errors
+/// It is not there, and the registry or its build failed.
+pub fn tool(workspace: &Workspace, name: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let own = workspace.target.join("tools/bin");
+    let found = std::env::split_paths(&path).chain([own.clone()]).map(|folder| folder.join(name));
+    if let Some(found) = found.into_iter().find(|program| program.is_file()) {
+        return Ok(found);
+    }
+    println!("installing {name}");
+    let root = workspace.target.join("tools");
+    let status = cargo().args(["install", "--locked", "--root"]).arg(root).arg(name).status();
+    anyhow::ensure!(
+        status.with_context(|| format!("cannot install {name}"))?.success(),
+        "{name} is not installed and cannot be (cargo install {name})"
+    );
+    Ok(own.join(name))
+}
