@@ -11,6 +11,7 @@ pub mod browsers;
 pub mod clients;
 pub mod herd;
 pub mod http;
+pub mod load;
 pub mod nspawn;
 pub mod parts;
 pub mod provider;
