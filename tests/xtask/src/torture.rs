@@ -5,6 +5,7 @@
 
 use crate::workspace::{Workspace, cargo};
 use anyhow::{Context, Result, bail, ensure};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What the scenes need, as it is released.
@@ -68,6 +69,13 @@ pub fn run(args: &[String]) -> Result<bool> {
         well &= inner.run(short, json)?;
     }
     Ok(well)
+}
+
+/// The short form, with programs that were built already.
+pub fn short(programs: &Path) -> Command {
+    let mut torture = Command::new(programs.join("sso-torture"));
+    torture.arg("--programs").arg(programs).arg("--short");
+    torture
 }
 
 /// The scenes of the programs: all arguments, less what is not theirs.
