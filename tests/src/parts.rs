@@ -12,9 +12,15 @@ pub fn source() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package has a folder above it")
 }
 
+static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+
+/// Takes our programs from this folder, unless one was taken already.
+pub fn programs_are_in(folder: PathBuf) {
+    let _ = FOLDER.set(folder);
+}
+
 /// One of our programs, built from the source as it is now.
 pub fn program(name: &str) -> PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| std::env::var_os("SSO_TEST_BIN_DIR").map_or_else(build, PathBuf::from)).join(name)
 }
 

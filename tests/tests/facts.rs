@@ -1,4 +1,4 @@
-//! The tables of what must be shown (`tests/facts.md`, `tests/seed.md`) name tests that exist.
+//! The tables of what must be shown (`tests/facts.md`, `tests/seed.md`, `tests/faults.md`) name tests that exist.
 
 use sso_agent_tests::parts;
 use std::fs;
@@ -23,6 +23,17 @@ fn every_line_of_the_document_that_we_came_from_is_shown_by_tests() {
     let rows: Vec<&str> = rows.skip(1).collect();
     assert!(rows.len() >= 25, "{} rows", rows.len());
     rows.into_iter().for_each(names_tests);
+}
+
+#[test]
+fn every_fault_and_every_threat_is_shown_by_a_test_or_a_scene() {
+    let table = read("tests/faults.md");
+    // T31 is about pipes that no test here can open.
+    let threats = (1..=32).filter(|n| *n != 31).map(|n| format!("| T{n} |"));
+    for row in (1..=56).map(|n| format!("| F{n} |")).chain(threats) {
+        let found = table.lines().find(|line| line.starts_with(&row));
+        names_tests(found.unwrap_or_else(|| panic!("no row {row}")));
+    }
 }
 
 fn names_tests(row: &str) {

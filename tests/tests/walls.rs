@@ -17,6 +17,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("sso", &["sso-agent-client", "sso-agent-proto", "sso-agent?"]),
     ("sso-agent-tests", &["sso-agent-client", "sso-agent-proto", "sso-agent"]),
     ("sso-agent-bench", &["sso-agent?"]),
+    ("sso-agent-torture", &["sso-agent", "sso-agent-tests"]),
 ];
 
 /// All that the core may use; it decides, so it needs nothing that does.

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that a change has to pass, on a fresh clone, with no question asked.
 //! `cargo xtask bench`: the figures. `cargo xtask fuzz`: what strangers can send, at random.
+//! `cargo xtask torture`: what is survived, and how often it was tried.
 //!
 //! What the end-to-end tests need from outside Rust is fetched by the step `parts`; where that cannot be
 //! had, the steps that need it say so, and the run does not end in success unless it was asked to do
@@ -12,6 +13,7 @@ mod python;
 mod steps;
 mod tally;
 mod tools;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -20,10 +22,16 @@ const USAGE: &str = "\
 usage: cargo xtask test [--quick] [--step NAME]... [--list]
        cargo xtask bench [ARGS]...
        cargo xtask fuzz [--seconds N] [--asan] [TARGET]...
+       cargo xtask torture [--short] [--only SCENE]... [--seed N] [--minutes N] [--json]
 
   --quick      only what needs nothing but Rust
   --step NAME  only this step; may be given more than once
-  --list       name the steps and stop";
+  --list       name the steps and stop
+
+  --short      a few of each: what `test` runs, on programs as they are released
+  --only SCENE kills, syscalls, all, herd, crowd, canary, start, soak, latency, simulation or store
+  --seed N     repeats the moments of a run
+  --minutes N  how long the soak is (30)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -31,6 +39,7 @@ fn main() -> ExitCode {
         Some((verb, rest)) if verb == "test" => test(rest),
         Some((verb, rest)) if verb == "bench" => bench::run(rest).map(|()| true),
         Some((verb, rest)) if verb == "fuzz" => fuzz::run(rest, USAGE),
+        Some((verb, rest)) if verb == "torture" => torture::run(rest),
         _ => usage(),
     };
     match done {

@@ -4,6 +4,7 @@ use crate::parts;
 use crate::python;
 use crate::tally::{self, Tally};
 use crate::tools;
+use crate::torture;
 use crate::workspace::{Workspace, cargo};
 use anyhow::Result;
 use std::process::{Command, Stdio};
@@ -41,6 +42,7 @@ const STEPS: &[Step] = &[
     Step { name: "deny", run: deny },
     Step { name: "python", run: python_package },
     Step { name: "e2e", run: end_to_end },
+    Step { name: "torture", run: short_torture },
 ];
 
 /// What `--quick` leaves out of the end-to-end tests: these need real parts, or run for minutes.
@@ -49,7 +51,6 @@ const LONG: &[&str] = &[
     "clients",
     "force_refresh",
     "herd",
-    "kill",
     "nspawn",
     "provider",
     "python",
@@ -185,6 +186,13 @@ fn end_to_end(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {
     }
     // What they measured is worth reading also when they pass.
     ran(command.args(["--", "--show-output"]))
+}
+
+fn short_torture(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {
+    if plan.quick {
+        return Ok(Outcome::Skipped("--quick".into()));
+    }
+    ran(&mut torture::short(&workspace.target.join("debug")))
 }
 
 fn ran(command: &mut Command) -> Result<Outcome> {
