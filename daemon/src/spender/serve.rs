@@ -93,12 +93,8 @@ pub(crate) async fn serve(
         jobs.spawn(async move {
             // An agent that is gone needs no answer.
             let tell = |told: Told| {
-                drop(answers.send(Answered {
-                    number,
-                    told: told.into(),
-                    waits: http.waits(),
-                    behind: clock::behind(),
-                }))
+                let (waits, behind) = (http.waits(), clock::behind());
+                let _ = answers.send(Answered { number, told: told.into(), waits, behind });
             };
             purse.work(job, tell).await;
         });
