@@ -82,7 +82,8 @@ async fn f03_after_two_losses_the_token_rests() {
 #[tokio::test]
 async fn an_access_token_is_not_risked_where_a_second_use_would_end_it() {
     let issuer = forgetful(1, GRANT).await;
-    let (spender, store) = spender(&issuer);
+    let (spender, store, _state) = elsewhere(&issuer, 3600);
+    store.put(&Record { host: "adb-1.azuredatabricks.net".to_owned(), ..store.record() }).unwrap();
     assert!(matches!(renew(&spender, &store).await, Err(RenewError::Unwell { .. })));
     let Err(RenewError::Unreachable { retry_after: Some(wait), .. }) = renew(&spender, &store).await else {
         panic!()
