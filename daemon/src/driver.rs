@@ -302,11 +302,13 @@ impl Driver {
     fn renew(&self, id: SessionId, attempt: Attempt) {
         let (spender, handle) = (self.spender.clone(), self.handle.clone());
         tracing::debug!(session = %id, attempt = attempt.0, "renewal begun");
-        let has = self.agent.session(&id).and_then(|session| session.lease().cloned());
+        let session = self.agent.session(&id);
+        let has = session.and_then(|session| session.lease().cloned());
+        let urgent = session.is_some_and(sso_agent_core::session::Session::is_awaited);
         self.jobs.spawn(async move {
             let of = id.clone();
             let report = move |outcome| handle.send(Message::Happened(Event::Renewed(of, attempt, outcome)));
-            spender.renew(&id, has, report).await;
+            spender.renew(&id, has, urgent, report).await;
         });
     }
 

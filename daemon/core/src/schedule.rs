@@ -8,8 +8,8 @@ use crate::{
 };
 
 /// How long a renewal may take before it counts as failed. Longer than the deadline of the exchange
-/// itself (30 s) and the wait for a place before it (8 s), so that two posts of one refresh token never overlap.
-pub const RENEWAL_GIVE_UP: Duration = Duration::from_secs(45);
+/// itself (30 s, and once more if its answer is lost) and the wait for a place before it (8 s), so that two posts of one refresh token never overlap.
+pub const RENEWAL_GIVE_UP: Duration = Duration::from_secs(75);
 
 /// SDKs call a token stale for its last 20 minutes, or for the last half of a shorter life.
 const STALE: Duration = Duration::from_secs(20 * 60);
@@ -47,6 +47,10 @@ pub fn pause(failures: u32, somebody_waits: bool, spread: u32) -> Duration {
     let longest = if somebody_waits { LONGEST_PAUSE_WITH_WAITERS } else { LONGEST_PAUSE };
     doubled.min(longest) * (800 + spread * 2 / 5) / 1000
 }
+
+/// While somebody waits, an issuer that answers to no use is asked again after so long at most, as long as it is not
+/// asked too often: whoever comes when it is well again hears so within the time that clients wait.
+pub const PAUSE_OF_UNWELL_WITH_WAITERS: Duration = Duration::from_secs(15);
 
 /// So often an issuer that answers to no use may be asked in this time.
 const MOST_OF_NO_USE: usize = 10;

@@ -206,8 +206,13 @@ impl Session {
         match &mut self.renewal {
             Renewal::Fresh { .. } => wants.push(self.begin(0, now)),
             Renewal::Renewing { .. } => {}
-            Renewal::Retrying { until, failures, firm, .. } => {
-                let sooner = now.steadily_after(schedule::pause(*failures, true, 500));
+            Renewal::Retrying { until, failures, firm, problem, .. } => {
+                let pause = if matches!(problem, Problem::Unwell(_)) {
+                    self.of_no_use.pause(schedule::PAUSE_OF_UNWELL_WITH_WAITERS, now)
+                } else {
+                    schedule::pause(*failures, true, 500)
+                };
+                let sooner = now.steadily_after(pause);
                 if !*firm && sooner.left(now) < until.left(now) {
                     *until = sooner;
                 }
@@ -415,16 +420,18 @@ impl Session {
         retry_after: Option<Duration>,
         now: Now,
     ) -> Vec<Want> {
-        // Somebody who waits makes a difference to the way to an issuer, not to the issuer.
+        // Somebody who waits makes more of a difference to the way to an issuer than to the issuer.
         let unwell = matches!(problem, Problem::Unwell(_));
         let mut pause = schedule::pause(failures, !self.waiters.is_empty() && !unwell, self.spread.draw());
         if unwell {
-            pause = self.of_no_use.pause(pause, now);
+            let longest =
+                if self.waiters.is_empty() { pause } else { schedule::PAUSE_OF_UNWELL_WITH_WAITERS };
+            pause = self.of_no_use.pause(pause.min(longest), now);
         }
         let pause = retry_after.map_or(pause, |asked| schedule::pause_as_asked(asked, pause));
         // Not even a clock that is set forward makes it sooner.
         let until = now.steadily_after(pause);
-        let firm = unwell || retry_after.is_some();
+        let firm = retry_after.is_some();
         self.renewal = Renewal::Retrying { until, failures, firm, problem, out: None };
         let (early, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiters).into_iter().partition(|waiter| {

@@ -20,6 +20,8 @@ pub(crate) enum Job {
         /// The id of the token that the agent has now: a lease on record that is another one was brought
         /// by somebody who had the turn before.
         has: Option<String>,
+        /// Whether somebody waits for it, whom that token is not good enough for.
+        urgent: bool,
     },
     /// A token of a session with these scopes only.
     Narrow { session: String, scopes: Vec<String> },

@@ -88,7 +88,7 @@ impl Spender {
         &self.http
     }
 
-    /// Fetches the next lease of a session that has this one now.
+    /// Fetches the next lease of a session that has this one now, which may be of no use to somebody.
     ///
     /// `report` is called before the session's turn ends, so that reports about one session come in
     /// the order in which things happened to it.
@@ -96,9 +96,11 @@ impl Spender {
         &self,
         id: &SessionId,
         has: Option<Arc<Lease>>,
+        urgent: bool,
         report: impl FnOnce(Result<Arc<Lease>, RenewError>) + Send + 'static,
     ) {
-        let job = Job::Renew { session: id.to_string(), has: has.map(|lease| lease.token_id.clone()) };
+        let job =
+            Job::Renew { session: id.to_string(), has: has.map(|lease| lease.token_id.clone()), urgent };
         self.carry(job, move |told| {
             if let Told::Renewed(outcome) = told {
                 report(outcome.clone());

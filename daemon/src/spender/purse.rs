@@ -85,10 +85,10 @@ impl Purse {
     /// Does a job; `tell` hears what came of it before the session's turn ends.
     pub(crate) async fn work(&self, job: Job, tell: impl FnOnce(Told)) {
         match job {
-            Job::Renew { session, has } => {
+            Job::Renew { session, has, urgent } => {
                 let id = SessionId::named(&session);
                 let _turn = self.turns.of(&id).await;
-                tell(Told::Renewed(self.renew(&id, has.as_deref()).await));
+                tell(Told::Renewed(self.renew(&id, has.as_deref(), urgent).await));
             }
             Job::Narrow { session, scopes } => {
                 let id = SessionId::named(&session);
@@ -135,7 +135,7 @@ impl Purse {
         }
     }
 
-    async fn renew(&self, id: &SessionId, has: Option<&str>) -> Result<Arc<Lease>, RenewError> {
+    async fn renew(&self, id: &SessionId, has: Option<&str>, urgent: bool) -> Result<Arc<Lease>, RenewError> {
         if let Some(lease) = self.bank_what_is_held(id).await? {
             return Ok(lease);
         }
@@ -154,19 +154,20 @@ impl Purse {
             entry.done();
             return Err(RenewError::Gone(why));
         }
-        self.next_lease(id, record, &mut entry).await
+        self.next_lease(id, record, urgent, &mut entry).await
     }
 
     async fn next_lease(
         &self,
         id: &SessionId,
         mut record: Record,
+        urgent: bool,
         entry: &mut Entry,
     ) -> Result<Arc<Lease>, RenewError> {
         let busy = |why: &str| RenewError::Unreachable { why: why.to_owned(), retry_after: None };
         let _place = self.crowd.place(&record.token_endpoint).await.map_err(busy)?;
         let slot = self.slot(id, &record).await.map_err(|error| RenewError::Store(error.to_string()))?;
-        let Paid { outcome, asked } = match self.pay(&record, &[], entry).await {
+        let Paid { outcome, asked } = match self.pay(&record, &[], urgent, entry).await {
             Ok(paid) => paid,
             Err(Without::Means(why)) => return Err(RenewError::Gone(why)),
             Err(Without::Now { why, retry_after }) => {
@@ -234,7 +235,7 @@ impl Purse {
         match (record, entry.left()) {
             (Some(record), Some(left)) => {
                 tracing::warn!(session = %id, at = left.at, "a refresh was interrupted");
-                self.next_lease(id, record, &mut entry).await.ok()
+                self.next_lease(id, record, false, &mut entry).await.ok()
             }
             (_, None) | (None, _) => self.lease_on_record(id).await,
         }
@@ -261,7 +262,7 @@ impl Purse {
         let place = self.crowd.place(&record.token_endpoint).await;
         let _place = place.map_err(|why| unavailable(why.to_owned(), None))?;
         let slot = self.slot(id, &record).await.map_err(|error| not_kept(&error))?;
-        let Paid { outcome, asked } = match self.pay(&record, scopes, &mut entry).await {
+        let Paid { outcome, asked } = match self.pay(&record, scopes, true, &mut entry).await {
             Ok(paid) => paid,
             Err(Without::Means(why)) => return Err(not_granted(id, why, None)),
             Err(Without::Now { why, retry_after }) => return Err(unavailable(why, retry_after)),

@@ -112,7 +112,7 @@ async fn renew(spender: &Spender, store: &Full) -> Result<Arc<Lease>, RenewError
 
 async fn renew_for(spender: &Spender, has: Option<Arc<Lease>>) -> Result<Arc<Lease>, RenewError> {
     let (told, outcome) = oneshot::channel();
-    spender.renew(&SessionId::named(ID), has, |outcome| told.send(outcome).unwrap()).await;
+    spender.renew(&SessionId::named(ID), has, false, |outcome| told.send(outcome).unwrap()).await;
     outcome.await.unwrap()
 }
 
@@ -137,7 +137,7 @@ async fn the_new_refresh_token_is_banked_before_anybody_hears_of_it() {
     let kept = store.clone();
     let report = move |outcome: Result<_, _>| told.send(outcome.ok().map(|_| kept.refresh_token())).unwrap();
     let has = store.record().lease.map(|lease| Arc::new(restored(&lease, clock::now())));
-    spender.renew(&SessionId::named(ID), has, report).await;
+    spender.renew(&SessionId::named(ID), has, false, report).await;
     assert_eq!(banked.await.unwrap().as_deref(), Some("rt-1"));
     assert!(issuer.heard()[0].contains("refresh_token=rt-0"));
 }

@@ -43,6 +43,7 @@ enum JobJson {
     Renew {
         session: String,
         has: Option<String>,
+        urgent: bool,
     },
     Narrow {
         session: String,
@@ -325,7 +326,7 @@ mod tests {
         let record = || Box::new(example("a"));
         let code = By::Code { code: "c".into(), verifier: "v".into() };
         for job in [
-            Job::Renew { session: "a".into(), has: Some("t".into()) },
+            Job::Renew { session: "a".into(), has: Some("t".into()), urgent: true },
             Job::Narrow { session: "a".into(), scopes: vec!["sql".into()] },
             Job::SignIn { record: record(), by: code },
             Job::SignIn { record: record(), by: By::Means },

@@ -261,14 +261,14 @@ fn f05_before_the_time_that_the_issuer_named_nothing_is_sent_whoever_asks() {
 fn a_late_failure_changes_nothing_and_a_late_success_is_kept() {
     let mut session = signed_in();
     let first = attempt(&session.wake(at(2400))).unwrap();
-    assert!(matches!(session.wake(at(2445))[..], [Want::Tell(Notice::Retrying)]), "it gave up");
-    let second = attempt(&session.wake(at(2455))).unwrap();
-    assert!(session.renewed(first, Err(rejected()), at(2456)).is_empty());
-    assert_eq!(session.doing(at(2456)), Doing::Retrying);
-    session.renewed(first, Ok(lease("late", 2400, 3600)), at(2457));
+    assert!(matches!(session.wake(at(2475))[..], [Want::Tell(Notice::Retrying)]), "it gave up");
+    let second = attempt(&session.wake(at(2485))).unwrap();
+    assert!(session.renewed(first, Err(rejected()), at(2486)).is_empty());
+    assert_eq!(session.doing(at(2486)), Doing::Retrying);
+    session.renewed(first, Ok(lease("late", 2400, 3600)), at(2487));
     assert_eq!(session.lease().unwrap().token_id, "late");
-    assert!(session.renewed(second, Err(rejected()), at(2458)).is_empty());
-    assert_eq!(session.doing(at(2458)), Doing::Active);
+    assert!(session.renewed(second, Err(rejected()), at(2488)).is_empty());
+    assert_eq!(session.doing(at(2488)), Doing::Active);
 }
 
 #[test]

@@ -277,7 +277,7 @@ impl World {
 /// At least so long the issuer is left alone; nothing if only a sign-in helps.
 fn pause(error: &RenewError, failures: u32) -> Option<Duration> {
     let doubled = Duration::from_secs(1) * 2u32.saturating_pow(failures.saturating_sub(1).min(10));
-    let backed_off = doubled.min(Duration::from_secs(5)) * 8 / 10;
+    let backed_off = doubled.min(Duration::from_secs(4)) * 8 / 10;
     if matches!(error, RenewError::Rejected(_) | RenewError::Gone(_)) {
         return None;
     }

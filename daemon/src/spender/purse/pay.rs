@@ -4,7 +4,8 @@
 //! its successor lost. If it is lost, sending the token again costs at most what is left of the access
 //! token; if the issuer forgives a second use, that has to come soon; and if it was not heard at all, all is
 //! well. So the token is sent once more at once, and whatever comes of that is told. After that it rests
-//! until the access token is of no use any more, and then it is sent as if for the first time.
+//! until the access token is of no use any more, or not good enough for somebody who waits, and then it is sent as
+//! if for the first time.
 
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ use crate::{
 /// Before the access token ends, an answer that was lost is followed up.
 const BEFORE_THE_END: Duration = Duration::from_secs(120);
 
+/// For so long at most nobody asks again for a token that rests: somebody may come who cannot wait for it.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
 /// With an access token that is good for so long, it is not risked at a server that ends the whole family
 /// of tokens when one comes again.
 const WORTH_KEEPING: Duration = Duration::from_secs(600);
@@ -43,6 +47,7 @@ impl Purse {
         &self,
         record: &Record,
         scopes: &[String],
+        urgent: bool,
         entry: &mut Entry,
     ) -> Result<Paid, Without> {
         let (server, client) = (server_of(record), client_of(record));
@@ -55,7 +60,7 @@ impl Purse {
         let Some(token) = &record.refresh_token else {
             return Err(Without::Means("there is no refresh token on record".to_owned()));
         };
-        let mut intent = self.first(record, entry).await?;
+        let mut intent = self.first(record, urgent, entry).await?;
         loop {
             let asked = clock::now();
             *entry = self.begin(std::mem::take(entry), intent.clone()).await?;
@@ -96,7 +101,7 @@ impl Purse {
     }
 
     /// The intent to send the record's refresh token, if it may be sent now.
-    async fn first(&self, record: &Record, entry: &Entry) -> Result<Intent, Without> {
+    async fn first(&self, record: &Record, urgent: bool, entry: &Entry) -> Result<Intent, Without> {
         let Some(token) = record.refresh_token.clone() else {
             return Err(Without::Means("there is no refresh token on record".to_owned()));
         };
@@ -112,7 +117,7 @@ impl Purse {
             return Ok(Intent::new(&record.id, &print, now));
         };
         let wait = hold_back(left, record, now);
-        if !wait.is_zero() {
+        if !urgent && !wait.is_zero() {
             return Err(lost(left, wait));
         }
         Ok(if left.rests || !left.is_young(now) { left.after_rest(now) } else { left.again() })
@@ -143,7 +148,7 @@ fn lost(left: &Intent, wait: Duration) -> Without {
     let at = clock::timestamp(Duration::from_secs(left.at));
     Without::Now {
         why: format!("the answer to a refresh was lost (interrupted refresh at {at})"),
-        retry_after: Some(wait),
+        retry_after: Some(wait.min(LOOK_AGAIN)),
     }
 }
 
