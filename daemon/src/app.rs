@@ -137,7 +137,8 @@ pub async fn run(
     *about.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = unreadable;
     let web = Arc::new(Web::new(handles.clone(), store, spender.clone()));
     let served = handle.clone();
-    let service = Arc::new(Service::new(served, config.clone(), metadata.clone(), apps, web, padlock, about));
+    let service =
+        Arc::new(Service::new(served, config.clone(), metadata.clone(), apps, web, padlock.clone(), about));
     let no_more_clients = CancellationToken::new();
     let driver = Driver::new(
         agent,
@@ -148,7 +149,8 @@ pub async fn run(
         config.clone(),
         no_more_clients.clone(),
     );
-    if !options.ephemeral {
+    // Who is locked and told not to renew has it settled by the first renewal after that.
+    if !(options.ephemeral || padlock.is_locked() && !config.known().settings.refresh_while_locked) {
         settle(&options.places, &spender, &handle);
     }
     let watching = tokio::spawn(watch_config(config, handle.clone()));
@@ -267,7 +269,7 @@ fn spender(options: &Options, store: &Arc<dyn Store>, reach: Settings) -> Spende
         let (reach, waits) = (http.settings(), http.waits());
         Ok(Hello { state: state.clone(), beside: beside.clone(), keys, reach, waits })
     };
-    Spender::apart(program, reach, Arc::new(handover))
+    Spender::apart(program, options.places.state.clone(), reach, Arc::new(handover))
 }
 
 /// This program, also when a newer one has taken its place.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use oauth2::basic::BasicTokenType;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::IgnoredAny};
 use sso_agent_core::{callback::clean, refusal::OAuthError};
 
@@ -67,7 +67,10 @@ pub(crate) enum Asked {
 }
 
 /// It has to fit into a line to a client. Servers take some thousand bytes of header at most.
-const LONGEST_TOKEN: usize = 512 * 1024;
+const LONGEST_TOKEN: usize = 256 * 1024;
+
+/// And so much of a refresh token, or of scopes, is kept: a record has to be read again.
+const LONGEST_REST: usize = 64 * 1024;
 
 /// What GitHub says with 200, in place of the errors of the RFC.
 const GITHUBS: [&str; 5] = [
@@ -105,6 +108,9 @@ pub(crate) fn judge(asked: Asked, heard: Result<Reply, SendError>, answer: Optio
 
 fn grant(answer: Answer) -> Result<Outcome, Unreachable> {
     let refresh_token = answer.refresh_token.map(|token| SecretString::from(token.into_secret()));
+    let refresh_token = refresh_token.filter(|token| token.expose_secret().len() <= LONGEST_REST);
+    let scopes =
+        answer.scopes.filter(|scopes| scopes.iter().map(|scope| scope.len()).sum::<usize>() <= LONGEST_REST);
     let access_token = answer.access_token.into_secret();
     let expires_in = match answer.life {
         Life::Unsaid => None,
@@ -127,7 +133,7 @@ fn grant(answer: Answer) -> Result<Outcome, Unreachable> {
         token_type: "Bearer".to_owned(),
         expires_in,
         refresh_token,
-        scopes: answer.scopes.map(|scopes| scopes.iter().map(|scope| clean(scope)).collect()),
+        scopes: scopes.map(|scopes| scopes.iter().map(|scope| clean(scope)).collect()),
         id_token: answer.id_token.map(|token| token.into_secret().into()),
     }))
 }

@@ -87,17 +87,23 @@ impl Service {
     /// Unlocks the agent: the key of what is stored, if that waits for a passphrase, then the padlock.
     pub(super) async fn unlock(&self, Passphrase { passphrase }: Passphrase) -> Result<Done, RpcError> {
         if self.about.store.needs_passphrase() {
-            self.unlock_stored(passphrase.clone()).await?;
+            let opened = self.unlock_stored(passphrase.clone()).await;
             if !self.padlock.is_locked() {
+                opened?;
                 self.handle.tell(told(EventKind::AgentUnlocked));
                 return Ok(Done {});
             }
+            // The padlock may have a passphrase of its own.
         }
         let (padlock, handle) = (self.padlock.clone(), self.handle.clone());
         let opening = tokio::spawn(async move {
-            padlock.open(passphrase).await?;
+            padlock.clone().open(passphrase).await?;
             let snapshot = handle.clone();
+            let still = padlock.clone();
             let refill = move |agent: &Agent, _| {
+                if still.is_locked() {
+                    return;
+                }
                 let all = agent.sessions().chain(agent.web_sessions());
                 let leased = |session: &Session| Some((session.about().id.clone(), session.lease()?.clone()));
                 snapshot.snapshot().open(all.filter_map(leased));

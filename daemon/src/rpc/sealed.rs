@@ -118,8 +118,12 @@ impl Service {
         let (done, told) = oneshot::channel();
         self.handle.send(Message::Job(Box::pin(async move {
             // A record that changed meanwhile would be written over, or be sealed with a key that is gone.
-            let _nothing_is_spent = apps.spender().clone().hold().await;
+            let alone = match apps.spender().clone().hold().await {
+                Ok(alone) => alone,
+                Err(error) => return drop(done.send(Err(error))),
+            };
             let moved = tokio::task::spawn_blocking(move || move_to(&*store, &apps, to, &rekey)).await;
+            drop(alone);
             // Whoever asked may be gone by now, which is no fault.
             let _ = done.send(moved.unwrap_or(Err(StoreError::Broken)));
         })));

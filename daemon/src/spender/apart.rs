@@ -64,14 +64,16 @@ pub(crate) struct Apart(Arc<Shared>);
 
 struct Shared {
     program: PathBuf,
+    /// The store's folder.
+    state: PathBuf,
     /// What knows how issuers are reached, and which of them do not want to be.
     http: Arc<Http>,
     handover: Handover,
-    line: Mutex<State>,
+    line: Mutex<Current>,
 }
 
 #[derive(Default)]
-struct State {
+struct Current {
     line: Option<Line>,
     lines: u64,
     stopped: bool,
@@ -95,8 +97,8 @@ struct Answers {
 }
 
 impl Apart {
-    pub(super) fn new(program: PathBuf, http: Arc<Http>, handover: Handover) -> Self {
-        Self(Arc::new(Shared { program, http, handover, line: Mutex::default() }))
+    pub(super) fn new(program: PathBuf, state: PathBuf, http: Arc<Http>, handover: Handover) -> Self {
+        Self(Arc::new(Shared { program, state, http, handover, line: Mutex::default() }))
     }
 
     /// Has a job done; `tell` hears what came of it, in the order in which the other process says so.
@@ -107,23 +109,28 @@ impl Apart {
         }
     }
 
+    /// Where its store is.
+    pub(super) fn state(&self) -> PathBuf {
+        self.0.state.clone()
+    }
+
     /// Nothing more is begun.
     pub(super) fn stop(&self) {
-        let mut state = self.0.state();
+        let mut state = self.0.current();
         state.stopped = true;
         state.line = None;
     }
 
     /// Whoever is at work ends when the work does; what comes next is for another one.
     pub(super) fn retire(&self) {
-        self.0.state().line = None;
+        self.0.current().line = None;
     }
 }
 
 impl Shared {
     /// Passes a job on; gives back who waits for it, and why it was not.
     fn begin(self: Arc<Self>, job: Job, tell: Tell) -> Option<(Tell, &'static str)> {
-        let mut state = self.state();
+        let mut state = self.current();
         // What nobody was told of is still taken back.
         if state.stopped && !matches!(job, Job::Forget { .. }) {
             return Some((tell, "the agent is stopping"));
@@ -157,13 +164,11 @@ impl Shared {
         waiting: Waiting,
         jobs: UnboundedReceiver<Zeroizing<Vec<u8>>>,
     ) {
+        let mut child = None;
         let why = match self.start(jobs).await {
-            Ok((mut child, answers)) => {
+            Ok((started, answers)) => {
+                child = Some(started);
                 self.listen(number, &waiting, answers).await;
-                match child.wait().await {
-                    Ok(status) => tracing::debug!(%status, "the process that spends has ended"),
-                    Err(error) => tracing::debug!(%error, "the process that spends was not seen to end"),
-                }
                 "the process that spends refresh tokens has died".to_owned()
             }
             Err(why) => {
@@ -171,9 +176,16 @@ impl Shared {
                 format!("the process that spends refresh tokens does not start: {why}")
             }
         };
+        // Its input ends with the line, and so does it.
         self.close(number, |_| true);
         for (lost, tell) in waiting.take_all() {
             tell(lost(&why));
+        }
+        if let Some(mut child) = child {
+            match child.wait().await {
+                Ok(status) => tracing::debug!(%status, "the process that spends has ended"),
+                Err(error) => tracing::debug!(%error, "the process that spends was not seen to end"),
+            }
         }
     }
 
@@ -222,13 +234,13 @@ impl Shared {
 
     /// Takes a line down, so that its process ends, if it is still there and `may` be.
     fn close(&self, number: u64, may: impl FnOnce(&Line) -> bool) {
-        let mut state = self.state();
+        let mut state = self.current();
         if state.line.as_ref().is_some_and(|line| line.number == number && may(line)) {
             state.line = None;
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn current(&self) -> MutexGuard<'_, Current> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -87,20 +87,18 @@ impl Ledger {
             let memory = Some((session.to_owned(), self.memory.clone()));
             return Ok(Entry { places: Vec::new(), elsewhere: Vec::new(), memory, left });
         };
-        // What was left in another place counts, too.
+        // What was left in another place counts, too, and where nothing can be written any more.
         paths.retain(|path| *path == first || path.exists());
         let elsewhere = self.paths(session).skip(1).collect();
         let mut entry = Entry { places: Vec::new(), elsewhere, memory: None, left: None };
         let mut failed = None;
         for path in paths {
             match wait_for(&path) {
-                Ok(file) => {
-                    let left = Intent::read(&path).filter(|intent| intent.session == session);
-                    entry.left = left.or(entry.left.take());
-                    entry.places.push((path, file));
-                }
+                Ok(file) => entry.places.push((path.clone(), file)),
                 Err(cause) => failed = Some(StoreError::at(&path, cause)),
             }
+            let left = Intent::read(&path).filter(|intent| intent.session == session);
+            entry.left = left.or(entry.left.take());
         }
         match (failed, entry.places.is_empty(), entry.elsewhere.first().cloned()) {
             (Some(error), true, None) => Err(error),
@@ -123,9 +121,54 @@ impl Ledger {
         self.spent.has(&fingerprint(token))
     }
 
+    /// Forgets that this token had a successor: an issuer has just given it.
+    pub(super) fn is_good_again(&self, print: &Fingerprint) {
+        self.spent.forget(print);
+    }
+
     /// Remembers that this token has a successor.
     pub(super) fn is_now_spent(&self, print: &Fingerprint) {
         self.spent.add(print);
+    }
+}
+
+/// At work at a store: for as long as this lives.
+pub(crate) struct Present(#[expect(dead_code, reason = "it is there to be held")] File);
+
+/// Everybody who may write records has this file, those who must be alone have it to themselves.
+const PRESENT: &str = "spenders";
+
+impl Present {
+    /// One of those who may be at work; waits for whoever has to be alone.
+    pub(super) fn here(state: &Path) -> Result<Self, StoreError> {
+        let path = state.join(PRESENT);
+        let opened = store::open_private(&path, OpenOptions::new().read(true).write(true).create(true));
+        let file = opened.map_err(|cause| StoreError::at(&path, cause))?;
+        file.lock_shared().map_err(|cause| StoreError::at(&path, cause))?;
+        Ok(Self(file))
+    }
+
+    /// The only one; blocks until the others are gone, but not for ever.
+    pub(super) fn alone(state: &Path) -> Result<Self, StoreError> {
+        let path = state.join(PRESENT);
+        let failed = |cause| StoreError::at(&path, cause);
+        let file = store::open_private(&path, OpenOptions::new().read(true).write(true).create(true));
+        let file = file.map_err(failed)?;
+        let mut waited = Duration::ZERO;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(file)),
+                Err(TryLockError::WouldBlock) if waited < PATIENCE => {
+                    std::thread::sleep(LOOK_AGAIN);
+                    waited += LOOK_AGAIN;
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let why = "a process still spends a refresh token there: try again in a minute";
+                    return Err(failed(io::Error::new(io::ErrorKind::TimedOut, why)));
+                }
+                Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+            }
+        }
     }
 }
 

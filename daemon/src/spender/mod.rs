@@ -29,7 +29,7 @@ use sso_agent_core::{
 };
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock, oneshot};
 
-use self::{apart::Apart, narrow::Narrow, purse::Purse};
+use self::{apart::Apart, ledger::Present, narrow::Narrow, purse::Purse};
 pub(crate) use self::{
     apart::Handover,
     job::{By, Job, Signed, Told},
@@ -41,7 +41,7 @@ pub(crate) use self::{
 };
 use crate::{
     issuer::{Http, Settings},
-    store::{Record, Store},
+    store::{Record, Store, StoreError},
 };
 
 /// When an issuer that is down is worth another try, if it does not say.
@@ -59,6 +59,12 @@ pub(crate) struct Spender {
     gate: Arc<RwLock<()>>,
 }
 
+/// Nobody else is at the store.
+pub(crate) struct Alone {
+    _gate: OwnedRwLockWriteGuard<()>,
+    _present: Option<Present>,
+}
+
 /// Where the purse is.
 enum Way {
     Here(Arc<Purse>),
@@ -74,9 +80,9 @@ impl Spender {
     }
 
     /// A spender in a process of its own, which is this `program` again, for the store that `handover` opens.
-    pub(crate) fn apart(program: PathBuf, reach: Settings, handover: Handover) -> Self {
+    pub(crate) fn apart(program: PathBuf, state: PathBuf, reach: Settings, handover: Handover) -> Self {
         let http = Arc::new(Http::by(reach));
-        Self::by(Way::Apart(Apart::new(program, http.clone(), handover)), http)
+        Self::by(Way::Apart(Apart::new(program, state, http.clone(), handover)), http)
     }
 
     fn by(way: Way, http: Arc<Http>) -> Self {
@@ -211,10 +217,21 @@ impl Spender {
     }
 
     /// Waits until nothing is being spent, and keeps it so for as long as what this gives is there.
-    pub(crate) async fn hold(self: Arc<Self>) -> OwnedRwLockWriteGuard<()> {
-        let held = self.gate.clone().write_owned().await;
+    ///
+    /// # Errors
+    /// A process that an agent before this one has left is still at it after a minute.
+    pub(crate) async fn hold(self: Arc<Self>) -> Result<Alone, StoreError> {
+        let gate = self.gate.clone().write_owned().await;
         self.begin_anew();
-        held
+        let present = match &self.way {
+            Way::Here(_) => None,
+            Way::Apart(apart) => {
+                let state = apart.state();
+                let alone = tokio::task::spawn_blocking(move || Present::alone(&state)).await;
+                Some(alone.unwrap_or(Err(StoreError::Broken))?)
+            }
+        };
+        Ok(Alone { _gate: gate, _present: present })
     }
 
     async fn carry(&self, job: Job, report: impl FnOnce(&Told) + Send + 'static) -> Told {

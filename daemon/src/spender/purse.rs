@@ -55,6 +55,8 @@ struct Held {
     record: Record,
     /// Whether the lease in it is what a renewal would bring.
     lease_is_new: bool,
+    /// The session's place in the ledger, so that no other process takes what is on disk for the newest.
+    entry: Entry,
 }
 
 /// How a session goes on that has these means.
@@ -126,11 +128,14 @@ impl Purse {
     /// Tries once more to bank what the store would not take.
     pub(crate) async fn bank_all(&self) {
         let held: Vec<(SessionId, Held)> = self.held().drain().collect();
-        for (id, held) in held {
+        for (id, mut held) in held {
             let record = held.record.clone();
-            if let Err(error) = self.in_store(move |store| store.put(&record)).await {
-                tracing::error!(session = %id, %error, "a refresh token could not be kept yet");
-                self.held().insert(id, held);
+            match self.in_store(move |store| store.put(&record)).await {
+                Ok(_) => held.entry.done(),
+                Err(error) => {
+                    tracing::error!(session = %id, %error, "a refresh token could not be kept yet");
+                    self.held().insert(id, held);
+                }
             }
         }
     }
@@ -184,12 +189,14 @@ impl Purse {
                 Ok(Arc::new(lease))
             }
             Outcome::Refused(said) if record.made_from.is_none() => {
-                entry.done();
+                if in_doubt(entry).is_none() {
+                    entry.done();
+                }
                 Err(RenewError::Refused(said))
             }
             // A program whose settings are at hand signs in anew, with what they say now.
             Outcome::Rejected(said) | Outcome::Refused(said) => {
-                let interrupted = entry.left().filter(|intent| intent.in_doubt).map(|intent| intent.at);
+                let interrupted = in_doubt(entry);
                 entry.done();
                 let (why, error) = rejected(said, interrupted);
                 record.login_required = Some(why);
@@ -214,6 +221,9 @@ impl Purse {
     /// Ends what somebody before us began. While the access token is good there is no hurry, unless the
     /// issuer may still forgive that the refresh token comes again.
     async fn settle(&self, id: &SessionId) -> Option<Arc<Lease>> {
+        if let Ok(Some(lease)) = self.bank_what_is_held(id).await {
+            return Some(lease);
+        }
         let mut entry = match self.entry(id).await {
             Ok(entry) => entry,
             Err(error) => {
@@ -284,12 +294,21 @@ impl Purse {
                 }
                 Ok(lease)
             }
+            // After an answer that was lost this is no word about scopes.
+            Outcome::Rejected(said) if in_doubt(&entry).is_some() => {
+                let (why, _) = rejected(said.clone(), in_doubt(&entry));
+                entry.done();
+                self.note(id, slot, Record { login_required: Some(why.clone()), ..record }).await;
+                Err(not_granted(id, why, Some(said)))
+            }
             Outcome::Rejected(said) => {
                 entry.done();
                 Err(not_granted(id, "the issuer gives no such token".to_owned(), Some(said)))
             }
             Outcome::Refused(said) => {
-                entry.done();
+                if in_doubt(&entry).is_none() {
+                    entry.done();
+                }
                 if said.error == "invalid_scope" {
                     let why = "the issuer does not give these scopes".to_owned();
                     return Err(not_granted(id, why, Some(said)));
@@ -308,7 +327,11 @@ impl Purse {
     }
 
     async fn forget(&self, id: &SessionId) -> Result<bool, Refusal> {
-        let mut entry = self.entry(id).await.map_err(|error| not_kept(&error))?;
+        let held = self.held().remove(id);
+        let (held, mut entry) = match held {
+            Some(Held { record, entry, .. }) => (Some(record), entry),
+            None => (None, self.entry(id).await.map_err(|error| not_kept(&error))?),
+        };
         let name = id.to_string();
         let removed = self.in_store(move |store| {
             // What cannot be read cannot be revoked either, but it can be removed.
@@ -317,7 +340,6 @@ impl Purse {
         });
         let on_disk = removed.await.map_err(|error| not_kept(&error))?;
         entry.done();
-        let held = self.held().remove(id).map(|held| held.record);
         let Some(record) = held.or(on_disk) else { return Ok(false) };
         let Some(token) = &record.refresh_token else { return Ok(false) };
         let revoked = issuer::revoke(&self.http, &server_of(&record), &client_of(&record), token).await;
@@ -328,13 +350,13 @@ impl Purse {
     }
 
     async fn bank_what_is_held(&self, id: &SessionId) -> Result<Option<Arc<Lease>>, RenewError> {
-        let Some(Held { record, lease_is_new }) = self.held().remove(id) else { return Ok(None) };
+        let Some(Held { record, lease_is_new, mut entry }) = self.held().remove(id) else { return Ok(None) };
         let lease = record.lease.as_ref().map(|lease| restored(lease, clock::now()));
         let lease = lease.filter(|_| lease_is_new);
         let banked = match self.slot(id, &record).await {
-            Ok(slot) => self.bank(id, slot, record, lease_is_new).await,
+            Ok(slot) => self.bank(id, slot, record, lease_is_new, &mut entry).await,
             Err(error) => {
-                self.held().insert(id.clone(), Held { record, lease_is_new });
+                self.held().insert(id.clone(), Held { record, lease_is_new, entry });
                 Err(error)
             }
         };
@@ -379,34 +401,41 @@ impl Purse {
         let before = record.refresh_token.as_ref().map(fingerprint);
         record.refresh_token = successor.or(record.refresh_token);
         let after = record.refresh_token.as_ref().map(fingerprint);
-        self.bank(id, slot, record, lease_is_new).await?;
-        entry.done();
-        if let (Some(before), true) = (before, before != after) {
-            let ledger = self.ledger.clone();
-            blocking(move || {
+        let banked = self.bank(id, slot, record, lease_is_new, entry).await;
+        let ledger = self.ledger.clone();
+        // Also while it is held: what was sent is spent.
+        blocking(move || {
+            if let (Some(before), true) = (before, before != after) {
                 ledger.is_now_spent(&before);
-                Ok(())
-            })
-            .await?;
-        }
-        Ok(())
+            }
+            // Whatever an issuer gives is good, whether it gave it before or not.
+            after.iter().for_each(|after| ledger.is_good_again(after));
+            Ok(())
+        })
+        .await?;
+        banked
     }
 
-    /// Makes a record durable, or holds it until the store takes it.
+    /// Makes a record durable, or holds it, and the session's place, until the store takes it.
     async fn bank(
         &self,
         id: &SessionId,
         slot: Box<dyn Slot>,
         record: Record,
         lease_is_new: bool,
+        entry: &mut Entry,
     ) -> Result<(), StoreError> {
         let kept = record.clone();
         let banked = blocking(move || slot.commit(&record)).await;
         match banked {
-            Ok(Kept::Disk | Kept::Spare) => Ok(()),
+            Ok(Kept::Disk | Kept::Spare) => {
+                entry.done();
+                Ok(())
+            }
             Err(error) => {
                 tracing::error!(session = %id, %error, "the new refresh token is held in memory: the store does not take it");
-                self.held().insert(id.clone(), Held { record: kept, lease_is_new });
+                let entry = std::mem::take(entry);
+                self.held().insert(id.clone(), Held { record: kept, lease_is_new, entry });
                 Err(error)
             }
         }
@@ -414,8 +443,8 @@ impl Purse {
 
     /// Makes durable that a session is over. It is over without, too.
     async fn note(&self, id: &SessionId, slot: Box<dyn Slot>, record: Record) {
-        if let Err(error) = self.bank(id, slot, record, false).await {
-            tracing::warn!(session = %id, %error, "the rejection could not be noted");
+        if let Err(error) = blocking(move || slot.commit(&record)).await {
+            tracing::warn!(session = %id, %error, "the rejection could not be noted: a restart asks once more");
         }
     }
 
@@ -430,6 +459,11 @@ impl Purse {
     fn held(&self) -> MutexGuard<'_, HashMap<SessionId, Held>> {
         self.unbanked.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// When the answer was lost after which nobody knows whether the token is spent.
+fn in_doubt(entry: &Entry) -> Option<u64> {
+    entry.left().filter(|intent| intent.in_doubt).map(|intent| intent.at)
 }
 
 /// What the record says of a rejection, and what the agent hears: after an answer that was lost it is no

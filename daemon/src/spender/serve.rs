@@ -16,9 +16,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::task::TaskTracker;
+use zeroize::Zeroizing;
 
 use super::{
     Ledger, Purse, Told, frame,
+    ledger::Present,
     wire::{Answered, Asked},
 };
 use crate::{
@@ -50,9 +52,7 @@ pub(crate) struct Hello {
 mod given_keys {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
 
-    use zeroize::Zeroizing;
-
-    use super::GivenKeys;
+    use super::{GivenKeys, Zeroizing};
 
     pub(super) fn serialize<S: Serializer>(keys: &GivenKeys, to: S) -> Result<S::Ok, S::Error> {
         keys.to_bytes().serialize(to)
@@ -80,6 +80,7 @@ pub(crate) async fn serve(
 ) -> Result<(), StoreError> {
     let hello: Option<Hello> = frame::read(&mut from).await.unwrap_or_default();
     let Some(Hello { state, beside, keys, reach, waits }) = hello else { return Ok(()) };
+    let _present = Present::here(&state)?;
     let ledger = Ledger::at(&state, beside.as_deref())?;
     let store = SealedFiles::with_keys(&state, beside.map(|beside| beside.join(SPARE)).as_deref(), keys)?;
     let http = Arc::new(Http::by(reach));
@@ -89,17 +90,11 @@ pub(crate) async fn serve(
     let telling = tokio::spawn(tell(to, to_tell));
     let jobs = TaskTracker::new();
     while let Ok(Some(Asked { number, job })) = frame::read(&mut from).await {
-        let (purse, answers, http) = (purse.clone(), answers.clone(), http.clone());
-        jobs.spawn(async move {
-            // An agent that is gone needs no answer.
-            let tell = |told: Told| {
-                let (waits, behind) = (http.waits(), clock::behind());
-                let _ = answers.send(Answered { number, told: told.into(), waits, behind });
-            };
-            purse.work(job, tell).await;
-        });
+        let owed = Owed { number, lost: job.lost(), answers: Some(answers.clone()), http: http.clone() };
+        let purse = purse.clone();
+        jobs.spawn(async move { purse.work(job, |told| owed.pay(told)).await });
     }
-    purse.stop();
+    // What was handed over before is done, whoever hears of it.
     jobs.close();
     if timeout(LONGEST, jobs.wait()).await.is_err() {
         tracing::error!(jobs = jobs.len(), "ended with work under way");
@@ -118,10 +113,41 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-async fn tell(mut to: impl AsyncWrite + Unpin, mut answers: mpsc::UnboundedReceiver<Answered>) {
+/// An answer that somebody waits for: if nothing else comes of the job, then that it broke off.
+struct Owed {
+    number: u64,
+    lost: fn(&str) -> Told,
+    answers: Option<mpsc::UnboundedSender<Zeroizing<Vec<u8>>>>,
+    http: Arc<Http>,
+}
+
+impl Owed {
+    fn pay(mut self, told: Told) {
+        self.send(told);
+    }
+
+    fn send(&mut self, told: Told) {
+        let Some(answers) = self.answers.take() else { return };
+        let packed = |told: Told| {
+            let (waits, behind) = (self.http.waits(), clock::behind());
+            frame::pack(&Answered { number: self.number, told: told.into(), waits, behind })
+        };
+        let frame =
+            packed(told).or_else(|_| packed((self.lost)("the issuer's answer is too long to be told")));
+        // An agent that is gone needs no answer.
+        frame.into_iter().for_each(|frame| drop(answers.send(frame)));
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        self.send((self.lost)("what spends refresh tokens broke off"));
+    }
+}
+
+async fn tell(mut to: impl AsyncWrite + Unpin, mut answers: mpsc::UnboundedReceiver<Zeroizing<Vec<u8>>>) {
     while let Some(answer) = answers.recv().await {
-        let told = async { frame::write(&mut to, &frame::pack(&answer)?).await };
-        if let Err(error) = told.await {
+        if let Err(error) = frame::write(&mut to, &answer).await {
             tracing::debug!(%error, "nobody hears what came of it");
         }
     }

@@ -48,7 +48,6 @@ pub(crate) struct KeySetup {
 
 /// All keys there are.
 #[derive(Debug)]
-#[allow(dead_code, reason = "for the process that spends")]
 pub(super) enum Keys {
     /// Found by this process.
     Found(Found),
@@ -170,7 +169,6 @@ impl Keys {
     }
 
     /// All that are known; the current one is made now if there is none.
-    #[allow(dead_code, reason = "for the process that spends")]
     pub(super) fn export(&self) -> Result<GivenKeys, StoreError> {
         match self {
             Self::Found(found) => {

@@ -118,7 +118,6 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// The keys, to hand to a process of ours that keeps records in the same place; none where there is no place
     /// that two could share.
-    #[allow(dead_code, reason = "for the process that spends")]
     fn export_keys(&self) -> Result<GivenKeys, StoreError> {
         Ok(GivenKeys::default())
     }

@@ -75,7 +75,6 @@ impl SealedFiles {
 
     /// The sessions under `state_dir` for a second process of ours, with the keys that the first one gave it.
     /// No keyring is asked.
-    #[allow(dead_code, reason = "for the process that spends")]
     pub(crate) fn with_keys(
         state_dir: &Path,
         spare: Option<&Path>,

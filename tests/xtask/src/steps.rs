@@ -157,6 +157,11 @@ fn deny(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {
         return Ok(Outcome::Skipped("--quick".into()));
     }
     let program = tools::tool(workspace, "cargo-deny")?;
+    // It looks at every system's packages, also those that no build here has fetched.
+    anyhow::ensure!(
+        cargo().args(["fetch", "--locked"]).status()?.success(),
+        "not all packages can be fetched"
+    );
     let mut deny = Command::new(program);
     deny.args(["--offline", "--all-features", "check", "bans", "licenses", "sources"]);
     // Advisories are left out: their database is on the network, and a run must not change with the day.

@@ -1,5 +1,4 @@
 use super::*;
-use secrecy::ExposeSecret as _;
 
 const JSON: Option<&str> = Some("application/json");
 const HTML: Option<&str> = Some("text/html; charset=utf-8");

@@ -52,10 +52,32 @@ impl Spent {
     /// Remembers a fingerprint. A disk that does not take it keeps no token from being handed out: what is
     /// forgotten then is told from a good one by the issuer only.
     pub(super) fn add(&self, print: &Fingerprint) {
-        self.memory().insert(*print);
+        // Held, so that this process has one writer; the files' own locks are for others.
+        let mut memory = self.memory();
+        memory.insert(*print);
         for path in &self.files {
             if let Err(error) = append(path, print) {
                 tracing::warn!(path = %path.display(), %error, "a spent refresh token could not be noted");
+            }
+        }
+    }
+
+    /// Forgets a fingerprint.
+    pub(super) fn forget(&self, print: &Fingerprint) {
+        if !matches!(self.has(print), Ok(true)) {
+            return;
+        }
+        let mut memory = self.memory();
+        memory.remove(print);
+        for path in &self.files {
+            let without = read(path).and_then(|known| {
+                let size = size_of::<Fingerprint>();
+                let others: Vec<u8> =
+                    known.chunks_exact(size).filter(|known| known != print).flatten().copied().collect();
+                write_private(path, &others)
+            });
+            if let Err(error) = without {
+                tracing::warn!(path = %path.display(), %error, "a refresh token that is good again could not be noted");
             }
         }
     }
@@ -80,6 +102,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// A write that broke off leaves part of a fingerprint, which the next one is put over.
 fn append(path: &Path, print: &Fingerprint) -> io::Result<()> {
     let mut file: File = open_private(path, OpenOptions::new().read(true).write(true).create(true))?;
+    file.lock()?;
     let size = size_of::<Fingerprint>() as u64;
     let whole = file.metadata()?.len() / size;
     if whole as usize >= MOST {
@@ -114,6 +137,24 @@ mod tests {
         assert!(
             next.has(&print(1)).unwrap() && next.has(&print(2)).unwrap() && !next.has(&print(3)).unwrap()
         );
+    }
+
+    #[test]
+    fn many_at_once_lose_none_and_what_is_given_again_is_good_again() {
+        let state = tempdir().unwrap();
+        let all: Vec<Spent> = (0..4).map(|_| Spent::at(state.path(), None)).collect();
+        std::thread::scope(|scope| {
+            for (spent, from) in all.iter().zip([0, 100, 200, 300]) {
+                scope.spawn(move || (from..from + 50).for_each(|number| spent.add(&print(number))));
+            }
+        });
+        let next = Spent::at(state.path(), None);
+        for number in [0, 100, 200, 300].into_iter().flat_map(|from| from..from + 50) {
+            assert!(next.has(&print(number)).unwrap(), "{number}");
+        }
+        next.forget(&print(120));
+        assert!(!next.has(&print(120)).unwrap() && next.has(&print(121)).unwrap());
+        assert!(!Spent::at(state.path(), None).has(&print(120)).unwrap());
     }
 
     // Fault 32: the file that a backup brings back knows nothing; the other one does.

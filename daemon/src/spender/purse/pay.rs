@@ -123,7 +123,7 @@ impl Purse {
         Ok(if left.rests || !left.is_young(now) { left.after_rest(now) } else { left.again() })
     }
 
-    async fn begin(&self, mut entry: Entry, intent: Intent) -> Result<Entry, Without> {
+    pub(super) async fn begin(&self, mut entry: Entry, intent: Intent) -> Result<Entry, Without> {
         let begun = blocking(move || entry.begin(intent).map(|()| entry)).await;
         begun.map_err(|error| Without::now(error.to_string()))
     }

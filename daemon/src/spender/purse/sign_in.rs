@@ -8,13 +8,15 @@ use sso_agent_core::{
 };
 use std::sync::Arc;
 
-use super::{Purse, blocking, client_of, leased, not_kept, renewable, server_of, show, stored, unavailable};
+use super::{
+    Held, Paid, Purse, blocking, client_of, leased, not_kept, renewable, server_of, show, stored, unavailable,
+};
 use crate::{
     clock,
-    issuer::{self, Grant, Outcome, Sent, Unreachable},
+    issuer::{self, Grant, Outcome, Unreachable},
     spender::{
         By, Signed, TRY_AGAIN,
-        ledger::{Entry, fingerprint},
+        ledger::{Entry, Intent, fingerprint},
         means::Without,
     },
     store::{Record, Slot},
@@ -27,23 +29,50 @@ impl Purse {
         let id = SessionId::named(&record.id);
         let place = self.crowd.place(&record.token_endpoint).await;
         let _place = place.map_err(|why| unavailable(why.to_owned(), None))?;
-        let mut entry = self.entry(&id).await.map_err(|error| not_kept(&error))?;
-        let slot = self.slot(&id, &record).await.map_err(|error| not_kept(&error))?;
+        // What is held of the session before has the session's place with it.
+        let held = self.held().remove(&id);
+        let (mut held, mut entry) = match held {
+            Some(Held { record, lease_is_new, entry }) => (Some((record, lease_is_new)), entry),
+            None => (None, self.entry(&id).await.map_err(|error| not_kept(&error))?),
+        };
+        let outcome = self.sign_in_at(&id, record, by, &mut entry).await;
+        if let (Err(_), Some((record, lease_is_new))) = (&outcome, held.take()) {
+            self.held().entry(id).or_insert(Held { record, lease_is_new, entry });
+        }
+        outcome
+    }
+
+    async fn sign_in_at(
+        &self,
+        id: &SessionId,
+        record: Record,
+        by: By,
+        entry: &mut Entry,
+    ) -> Result<Signed, Refusal> {
+        let slot = self.slot(id, &record).await.map_err(|error| not_kept(&error))?;
         let asked = clock::now();
         match by {
             By::Code { code, verifier } => {
+                // An agent that starts meanwhile has to look again when this has come to its end.
+                let noted = entry.left().is_none();
+                if noted {
+                    let intent = Intent::new(id.as_str(), &fingerprint(&code), asked);
+                    *entry = self.begin(std::mem::take(entry), intent).await.map_err(not_now)?;
+                }
                 let redirect = record.redirect_uri.clone().unwrap_or_default();
                 let (server, client) = (server_of(&record), client_of(&record));
                 let outcome =
                     issuer::exchange_code(&self.http, &server, &client, &redirect, &code, &verifier).await;
-                let grant = granted(outcome)?;
-                self.keep(&id, slot, record, grant, asked, &mut entry).await
+                if noted {
+                    entry.done();
+                }
+                self.keep(id, slot, record, granted(outcome)?, asked, entry).await
             }
             By::Means => {
                 let grant = self.shown(&record).await?;
-                self.keep(&id, slot, record, grant, asked, &mut entry).await
+                self.keep(id, slot, record, grant, asked, entry).await
             }
-            By::Refresh => self.take_over(&id, slot, record, asked, &mut entry).await,
+            By::Refresh => self.take_over(id, slot, record, entry).await,
         }
     }
 
@@ -78,15 +107,29 @@ impl Purse {
         record.refresh_token.clone_from(&grant.refresh_token);
         record.lease = Some(stored(&lease));
         let kept = record.clone();
-        if let Err(error) = blocking(move || slot.commit(&kept)).await {
+        if let Err(error) = blocking(move || slot.commit(&kept)).await
+            && !self.is_on_record(id, &record).await
+        {
             self.give_back(&record).await;
             return Err(not_kept(&error));
         }
-        // Only now is what was held or begun of the one before of no use any more.
+        // Only now is what was begun of the one before of no use any more.
         entry.done();
-        self.held().remove(id);
+        if let Some(token) = &record.refresh_token {
+            let (ledger, given) = (self.ledger.clone(), fingerprint(token));
+            let noted = tokio::task::spawn_blocking(move || ledger.is_good_again(&given)).await;
+            noted.unwrap_or_else(
+                |error| tracing::warn!(%error, "a token that is good again could not be noted"),
+            );
+        }
         self.find_user(&mut record, &grant).await;
         Ok(signed(record, lease))
+    }
+
+    /// Whether it is there all the same: the last step may have failed alone.
+    async fn is_on_record(&self, id: &SessionId, record: &Record) -> bool {
+        let print = |record: &Record| record.refresh_token.as_ref().map(fingerprint);
+        self.record(id).await.is_ok_and(|found| print(&found) == print(record))
     }
 
     /// What cannot be kept is not left lying about at the issuer.
@@ -113,13 +156,12 @@ impl Purse {
         }
     }
 
-    /// Spends a refresh token that another tool has kept, once, like one of our own.
+    /// Spends a refresh token that another tool has kept, like one of our own.
     async fn take_over(
         &self,
         id: &SessionId,
         slot: Box<dyn Slot>,
         mut record: Record,
-        asked: Now,
         entry: &mut Entry,
     ) -> Result<Signed, Refusal> {
         let Some(token) = record.refresh_token.clone() else {
@@ -129,7 +171,8 @@ impl Purse {
         if blocking(move || ledger.is_spent(&theirs)).await.map_err(|error| not_kept(&error))? {
             return Err(Refusal::Cancelled { why: "this sign-in was taken over already".to_owned() });
         }
-        match issuer::refresh(&self.http, &server_of(&record), &client_of(&record), &token, &[], None).await {
+        let Paid { outcome, asked } = self.pay(&record, &[], true, entry).await.map_err(not_now)?;
+        match outcome {
             Outcome::Granted(grant) => {
                 let lease = leased(&grant, &record.scopes, asked);
                 record.lease = Some(stored(&lease));
@@ -145,16 +188,16 @@ impl Purse {
                 }
                 Ok(signed(kept, lease))
             }
-            Outcome::Rejected(said) | Outcome::Refused(said) => Err(Refusal::Rejected(said)),
-            Outcome::Unreachable(Unreachable { why, retry_after, sent, salvaged }) => {
-                match (sent, salvaged) {
+            Outcome::Rejected(said) | Outcome::Refused(said) => {
+                entry.done();
+                Err(Refusal::Rejected(said))
+            }
+            Outcome::Unreachable(Unreachable { why, retry_after, salvaged, .. }) => {
+                if let Some(salvaged) = salvaged {
                     // The other tool's copy is spent: this one is all there is. A restart finds it.
-                    (_, Some(salvaged)) => self
-                        .bank_successor(id, slot, record, Some(salvaged), false, entry)
+                    self.bank_successor(id, slot, record, Some(salvaged), false, entry)
                         .await
-                        .map_err(|error| not_kept(&error))?,
-                    (Sent::Maybe, None) => self.is_now_spent(&token).await,
-                    (Sent::No | Sent::Answered, None) => {}
+                        .map_err(|error| not_kept(&error))?;
                 }
                 Err(unavailable(why, retry_after))
             }
@@ -181,6 +224,13 @@ fn granted(outcome: Outcome) -> Result<Grant, Refusal> {
         Outcome::Unreachable(Unreachable { why, retry_after, .. }) => {
             Err(Refusal::Unavailable { why, retry_after: retry_after.unwrap_or(TRY_AGAIN) })
         }
+    }
+}
+
+fn not_now(without: Without) -> Refusal {
+    match without {
+        Without::Means(why) => Refusal::Unsupported { why },
+        Without::Now { why, retry_after } => unavailable(why, retry_after),
     }
 }
 

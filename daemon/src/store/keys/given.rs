@@ -15,7 +15,6 @@ pub(crate) struct GivenKeys {
     pub(super) others: Vec<Arc<SealingKey>>,
 }
 
-#[allow(dead_code, reason = "for the process that spends")]
 impl GivenKeys {
     /// The current key first, or a zero byte where there is none; then the others. For a pipe between two
     /// processes of ours, and for nothing else.

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{ENDING, Record, SealedFiles, StoreError, Unreadable, sealed_names};
+use super::{ENDING, Record, SealedFiles, StoreError, Trouble, Unreadable, sealed_names};
 use crate::store::files::{self, Draft};
 
 /// See the module.
@@ -135,7 +135,11 @@ impl SealedFiles {
             let on_disk = self.read(&path);
             if on_disk.is_ok_and(|found| found.is_none_or(|record| record.generation < generation)) {
                 draft.place(&path).map_err(failed)?;
-            } else if self.read(&path).is_err() {
+            } else if let Err(Unreadable { trouble, .. }) = self.read(&path) {
+                if matches!(trouble, Trouble::Newer | Trouble::Sealed) {
+                    let why = "what is on the disk is not for this version, or its key may still come";
+                    return Err(failed(io::Error::other(why)));
+                }
                 self.set_aside(&path)?;
                 draft.place(&path).map_err(failed)?;
             }
