@@ -38,7 +38,7 @@ use crate::{
     snapshot::Snapshot,
     spender::{Hello, Ledger, Spender, renewable, restored},
     store::{
-        self, KeySetup, Loaded, LockError, Memory, Record, SealedFiles, Store, StoreError, StoreLock,
+        self, KeySetup, Loaded, LockError, Memory, Record, SealedFiles, Source, Store, StoreError, StoreLock,
         SystemKeyring,
     },
     systemd,
@@ -241,7 +241,12 @@ async fn open_store(options: &Options, config: &Config) -> Result<Arc<dyn Store>
         return Ok(Arc::new(Memory::default()));
     }
     let (state, beside) = (options.places.state.clone(), beside(&options.places));
-    let choice = config.known().settings.key;
+    let mut choice = config.known().settings.key;
+    let known_before = ["key", "key.source", "key.passphrase"].iter().any(|name| state.join(name).exists());
+    if choice.is_none() && !config.known().problems.is_empty() && !known_before {
+        // What is said there of the key cannot be read: so no file takes its place.
+        choice = Some(Source::Keyring);
+    }
     let setup = KeySetup { choice, credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into) };
     let open = move || {
         let store = SealedFiles::open(&state, SystemKeyring, setup)?;

@@ -42,7 +42,7 @@ use crate::{handle::LoginNews, http::metrics::Door};
 mod tests;
 
 /// So many requests of one client may be under way.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 64;
 
 /// So many replies may wait for a client to read them.
 const UNREAD: usize = 64;
@@ -327,7 +327,7 @@ fn begin(id: Id, call: Call, service: &Shared, beside: &mut Beside) {
         }
         Call::TokenGet(_) => {
             answering.spawn(async move {
-                let reply = service.answer(&id, call).await;
+                let reply = Box::pin(service.answer(&id, call)).await;
                 if reply.is_ok() {
                     service.handle.tally().token(Door::Rpc);
                 }
@@ -351,12 +351,17 @@ fn begin(id: Id, call: Call, service: &Shared, beside: &mut Beside) {
         | Call::App(_) => {
             answering.spawn(async move {
                 let turn = large.acquire_owned().await.ok();
-                let line = service.answer(&id, call).await.unwrap_or_else(|error| refusal(&id, error));
+                let line = answer(&service, &id, call).await;
                 // The connection may have ended; then nobody wants it.
                 let _ = out.send(Outgoing { line, sent: None, _turn: turn }).await;
             });
         }
     }
+}
+
+/// What takes room to find the answer is gone before somebody is waited for who does not read it.
+async fn answer(service: &Shared, id: &Id, call: Call) -> Line {
+    Box::pin(service.answer(id, call)).await.unwrap_or_else(|error| refusal(id, error))
 }
 
 /// A secret that nobody hears is lost with whoever asked for it.

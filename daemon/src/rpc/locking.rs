@@ -30,7 +30,7 @@ impl Service {
     /// `locked`.
     pub(crate) fn admit(&self, call: &Call) -> Result<(), RpcError> {
         if !self.padlock.is_locked() {
-            return Ok(());
+            return self.admit_to_store(call);
         }
         match call {
             Call::AgentInfo
@@ -58,6 +58,15 @@ impl Service {
             | Call::MetadataUrl(_)
             | Call::AgentRekey(_)
             | Call::App(_) => Err(locked()),
+        }
+    }
+
+    /// Nobody is sent to a browser for a session that could not be kept.
+    fn admit_to_store(&self, call: &Call) -> Result<(), RpcError> {
+        let keeps = matches!(call, Call::SessionLogin(_) | Call::SessionImport(_) | Call::ConsentStart(_));
+        match self.about.store.blocked().filter(|_| keeps) {
+            Some(why) => Err(super::sealed::sealed(&why).into()),
+            None => Ok(()),
         }
     }
 

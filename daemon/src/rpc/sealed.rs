@@ -23,7 +23,7 @@ use super::service::{Service, stopped};
 use crate::{
     account::Apps,
     handle::Message,
-    store::{Loaded, Source, Store, StoreError, Trouble, Unreadable},
+    store::{BadPassphrase, Loaded, Source, Store, StoreError, Trouble, Unreadable},
 };
 
 impl Service {
@@ -94,17 +94,36 @@ impl Service {
     /// That is not it, or too many are trying.
     pub(super) async fn unlock_stored(&self, passphrase: secrecy::SecretString) -> Result<(), RpcError> {
         let store = self.about.store.clone();
+        let mut unusable = None;
         let opens = async {
-            let unlocked = tokio::task::spawn_blocking(move || store.unlock(&passphrase)).await;
-            matches!(unlocked, Ok(Ok(())))
+            match tokio::task::spawn_blocking(move || store.unlock(&passphrase)).await {
+                Ok(Ok(())) => true,
+                Ok(Err(error)) => {
+                    unusable = Some(error.to_string()).filter(|_| error != BadPassphrase::Wrong);
+                    false
+                }
+                Err(_) => false,
+            }
         };
-        self.padlock.paced(opens).await.map_err(super::locking::refused)?;
+        let opened = self.padlock.paced(opens).await;
+        if let Some(why) = unusable {
+            let hint =
+                "restore key.passphrase in the state folder from a backup; without it what it sealed is lost";
+            return Err(Fault::new(Kind::Locked, why, hint).into());
+        }
+        opened.map_err(super::locking::refused)?;
         Ok(self.load_late().await?)
     }
 
     /// Moves everything that is stored to another key; goes on if whoever asked hangs up.
     pub(super) async fn rekey(&self, rekey: Rekey) -> Result<Rekeyed, RpcError> {
         let to = Source::of(rekey.to).ok_or_else(|| no_source("nothing can be sealed with that"))?;
+        let waits = self.about.store.key() == sso_agent_proto::agent::Key::Passphrase
+            && self.about.store.needs_passphrase();
+        if waits || self.about.has_sealed() {
+            // It would be left behind, and who moves it has not shown that it is theirs.
+            return Err(sealed("what is stored cannot be opened, so it cannot be moved").into());
+        }
         match self.config.known().settings.key {
             Some(said) if said != to => {
                 let why = format!("config.toml says key = {:?}", said.name());

@@ -252,7 +252,9 @@ impl Service {
             started_at: clock::timestamp(self.about.started.wall),
             sessions,
             web_sessions,
-            locked: self.padlock.is_locked() || self.about.store.needs_passphrase(),
+            locked: self.padlock.is_locked()
+                || (self.about.store.key() == sso_agent_proto::agent::Key::Passphrase
+                    && self.about.store.needs_passphrase()),
             methods: method::names().map(str::to_owned).collect(),
             key: self.about.store.key(),
             key_problem: self.about.store.key_problem(),

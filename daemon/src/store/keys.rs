@@ -74,6 +74,9 @@ struct Ring {
     passphrase: Option<Arc<SealingKey>>,
     /// Of a key that waits for its passphrase.
     wrapped: bool,
+    /// What cannot be read of where the key is: to go on with another one would leave the sessions of this one
+    /// behind.
+    damaged: Option<String>,
     /// No longer where they were, and still good for what they have sealed.
     retired: Vec<Arc<SealingKey>>,
     /// Why the keyring did not answer, and when it is asked again.
@@ -99,13 +102,17 @@ pub(super) enum KeyMissing {
     OtherPassphrase,
     #[error("sealed with a key that was not handed on")]
     NotGiven,
+    #[error("sealed with a key that cannot be read: {0}")]
+    Damaged(String),
 }
 
 impl KeyMissing {
     /// Whether the key may still come.
     pub(super) fn may_come(&self) -> bool {
         match self {
-            Self::Keyring(_) | Self::Passphrase | Self::Credential | Self::NotGiven => true,
+            Self::Keyring(_) | Self::Passphrase | Self::Credential | Self::NotGiven | Self::Damaged(_) => {
+                true
+            }
             Self::NotInKeyring | Self::NotInFile | Self::OtherCredential | Self::OtherPassphrase => false,
         }
     }
@@ -114,15 +121,31 @@ impl KeyMissing {
 impl Keys {
     /// Finds the keys of the store in `dir`.
     pub(super) fn open(dir: &Path, keyring: impl Keyring, setup: KeySetup) -> Result<Self, StoreError> {
-        let choice = match setup.choice {
-            Some(choice) => Some(choice),
-            None => chosen::read(dir)?,
+        let mut damaged = None;
+        let mut choice = setup.choice;
+        if choice.is_none() {
+            choice = chosen::read(dir).unwrap_or_else(|error| note(&mut damaged, &error));
+        }
+        let file = file::read(&dir.join(file::NAME)).unwrap_or_else(|error| note(&mut damaged, &error));
+        let wrapped = passphrase::is_set(dir);
+        if choice.is_none() && file.is_none() && wrapped && damaged.is_none() {
+            // What was chosen is not noted any more, but this is what came of it.
+            choice = Some(Source::Passphrase);
+        }
+        let credential = match credential::read(setup.credentials.as_deref()) {
+            Ok(credential) => credential,
+            Err(error) if choice == Some(Source::Credential) => note(&mut damaged, &error),
+            Err(error) => {
+                tracing::warn!(%error, "not used as a key");
+                None
+            }
         };
         let ring = Ring {
             choice,
-            file: file::read(&dir.join(file::NAME))?.map(Arc::new),
-            credential: credential::read(setup.credentials.as_deref())?.map(Arc::new),
-            wrapped: passphrase::is_set(dir),
+            file: file.map(Arc::new),
+            credential: credential.map(Arc::new),
+            wrapped,
+            damaged,
             ..Ring::default()
         };
         let found = Found {
@@ -131,7 +154,7 @@ impl Keys {
             ring: Mutex::new(ring),
             asking: Mutex::default(),
         };
-        if found.source() == Source::Keyring {
+        if found.ring().damaged.is_none() && found.source() == Source::Keyring {
             // What is the matter with it is to be known from the start.
             let _ = found.in_keyring();
         }
@@ -191,6 +214,20 @@ impl Keys {
         }
     }
 
+    /// Why nothing new can be kept; `None` if it can.
+    pub(super) fn blocked(&self) -> Option<String> {
+        match self {
+            Self::Found(found) => {
+                let by_choice = {
+                    let ring = found.ring();
+                    ring.choice.is_some() || ring.damaged.is_some()
+                };
+                found.problem().filter(|_| by_choice)
+            }
+            Self::Given(_) => None,
+        }
+    }
+
     /// Whether there is a key that waits for its passphrase.
     pub(super) fn needs_passphrase(&self) -> bool {
         match self {
@@ -235,7 +272,7 @@ impl Found {
     fn source(&self) -> Source {
         let (choice, in_file) = {
             let ring = self.ring();
-            (ring.choice, ring.file.is_some())
+            (ring.choice, ring.file.is_some() || ring.damaged.is_some())
         };
         match choice {
             Some(choice) => choice,
@@ -245,7 +282,13 @@ impl Found {
     }
 
     fn current(&self) -> Result<Arc<SealingKey>, StoreError> {
-        let choice = self.ring().choice;
+        let (choice, damaged) = {
+            let ring = self.ring();
+            (ring.choice, ring.damaged.clone())
+        };
+        if let Some(why) = damaged {
+            return Err(no_key(why));
+        }
         match choice {
             Some(Source::File) => self.in_file_or_new(),
             Some(Source::Keyring) => self.in_keyring().map_err(|error| {
@@ -301,6 +344,9 @@ impl Found {
             return Ok(key.clone());
         }
         match source {
+            Source::File if ring.damaged.is_some() => {
+                Err(KeyMissing::Damaged(ring.damaged.clone().unwrap_or_default()))
+            }
             Source::File => Err(KeyMissing::NotInFile),
             Source::Credential if ring.credential.is_some() => Err(KeyMissing::OtherCredential),
             Source::Credential => Err(KeyMissing::Credential),
@@ -354,6 +400,9 @@ impl Found {
     fn problem(&self) -> Option<String> {
         let ring = self.ring();
         let failed = ring.failed.as_ref().map(|(error, ..)| error.to_string());
+        if let Some(why) = &ring.damaged {
+            return Some(format!("{why}: nothing new is kept"));
+        }
         match ring.choice {
             None => failed.map(|why| {
                 format!("the keyring cannot be used ({why}): the key is in a file, which protects copies of the sessions, not the account")
@@ -363,6 +412,9 @@ impl Found {
             }),
             Some(Source::Credential) if ring.credential.is_none() => {
                 Some("the key has to be a systemd credential, which this agent was not given: nothing new is kept".to_owned())
+            }
+            Some(Source::Passphrase) if ring.passphrase.is_none() && !ring.wrapped => {
+                Some("no passphrase is set: nothing new is kept until `sso agent rekey --to passphrase`".to_owned())
             }
             Some(Source::Passphrase) if ring.passphrase.is_none() => {
                 Some("the key waits for its passphrase: nothing new is kept until `sso unlock`".to_owned())
@@ -399,6 +451,11 @@ impl Keys {
 impl Found {
     fn switch(&self, to: Source, passphrase: Option<&SecretString>) -> Result<(), StoreError> {
         match to {
+            Source::File
+                if self.ring().damaged.is_some() && self.dir.join(file::NAME).symlink_metadata().is_ok() =>
+            {
+                return Err(no_key("the key file there cannot be read: move it away first".to_owned()));
+            }
             Source::File => drop(self.in_file_or_new()?),
             Source::Keyring => {
                 let unavailable = |error| no_key(format!("the keyring cannot be used: {error}"));
@@ -427,7 +484,8 @@ impl Found {
             }
         }
         chosen::write(&self.dir, to)?;
-        self.ring().choice = Some(to);
+        let mut ring = self.ring();
+        (ring.choice, ring.damaged) = (Some(to), None);
         Ok(())
     }
 
@@ -455,6 +513,13 @@ impl Found {
 fn remove(dir: &Path, name: &str) -> Result<(), StoreError> {
     let path = dir.join(name);
     fs::remove_file(&path).and_then(|()| files::sync_dir(dir)).map_err(|cause| StoreError::at(&path, cause))
+}
+
+/// Nothing, since it cannot be read; the first of such reasons is kept.
+fn note<T>(damaged: &mut Option<String>, error: &StoreError) -> Option<T> {
+    tracing::error!(%error, "the key of the sessions cannot be read");
+    damaged.get_or_insert_with(|| error.to_string());
+    None
 }
 
 fn no_key(why: String) -> StoreError {

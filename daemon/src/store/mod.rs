@@ -89,6 +89,11 @@ pub(crate) trait Store: Send + Sync + 'static {
         None
     }
 
+    /// Why nothing new can be kept, in words; `None` if it can.
+    fn blocked(&self) -> Option<String> {
+        None
+    }
+
     /// Whether sessions wait for a passphrase.
     fn needs_passphrase(&self) -> bool {
         false

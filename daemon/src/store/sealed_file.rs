@@ -249,6 +249,10 @@ impl Store for SealedFiles {
         }
     }
 
+    fn blocked(&self) -> Option<String> {
+        self.keys.blocked()
+    }
+
     fn needs_passphrase(&self) -> bool {
         self.keys.needs_passphrase()
     }

@@ -137,7 +137,7 @@ mod tests {
         let store = Memory::default();
         let text = pending().seal(&store).unwrap();
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text.expose_secret()).unwrap();
-        for open in ["canary", "azuredatabricks", "app.example", "{"] {
+        for open in ["canary", "azuredatabricks", "app.example", "record\":"] {
             assert!(
                 !text.expose_secret().contains(open)
                     && !String::from_utf8_lossy(&bytes).contains(&format!("\"{open}"))

@@ -71,8 +71,11 @@ fn a_damaged_key_file_is_not_replaced() {
         fs::File::create(&path)
             .and_then(|mut file| io::Write::write_all(&mut file, damaged.as_bytes()))
             .unwrap();
-        let refused = open(dir.path(), Unlocked(1));
-        assert!(matches!(refused, Err(StoreError::NoKey { .. })));
+        let keys = open(dir.path(), Unlocked(1)).unwrap();
+        assert!(matches!(keys.current(), Err(StoreError::NoKey { .. })));
+        assert!(keys.find(Source::File, "0123").is_err_and(|missing| missing.may_come()));
+        assert!(keys.blocked().is_some() && keys.problem().is_some());
+        assert!(keys.switch(Source::File, None).is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), damaged);
     }
 }

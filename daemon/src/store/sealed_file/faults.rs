@@ -332,7 +332,9 @@ mod planted {
         let dir = tempdir().unwrap();
         for name in ["key", "key.source"] {
             each(&dir.path().join(name), &target(dir.path()), || {
-                SealedFiles::open(dir.path(), Unlocked(1), KeySetup::default()).unwrap_err().to_string()
+                let store = SealedFiles::open(dir.path(), Unlocked(1), KeySetup::default()).unwrap();
+                assert!(store.reserve("a").is_err() && store.blocked().is_some(), "nothing new is kept");
+                store.key_problem().unwrap()
             });
         }
         let store = open(dir.path());
