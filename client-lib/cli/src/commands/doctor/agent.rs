@@ -91,8 +91,13 @@ fn skew(info: &Info) -> Option<Finding> {
     Some(Finding::warn("clock", message, "set the clock, for example by `timedatectl set-ntp true`"))
 }
 
+/// How the agent ends the words about a key that cannot be used; those about a file in place of a keyring end otherwise.
+const NOTHING_KEPT: &str = "nothing new is kept";
+
 fn key(info: &Info) -> Finding {
-    if let Some(problem) = info.key_problem.as_deref().filter(|_| info.key != Key::File) {
+    if let Some(problem) =
+        info.key_problem.as_deref().filter(|why| info.key != Key::File || why.ends_with(NOTHING_KEPT))
+    {
         let hint = "unlock it, or move to another key with `sso agent rekey`";
         return Finding::fail("key", crate::output::clean(problem), hint);
     }
