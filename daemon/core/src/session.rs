@@ -10,7 +10,7 @@ use crate::{
     refusal::{OAuthError, Refusal},
     schedule::{self, OfNoUse, Spread},
     time::{Deadline, Now},
-    words::{Attempt, Lease, Need, Renewable, Ticket},
+    words::{Attempt, Lease, Renewable, Ticket},
 };
 
 mod about;
@@ -23,7 +23,7 @@ use self::problem::Problem;
 pub use self::{
     about::{About, place},
     problem::RenewError,
-    told::{Doing, Notice},
+    told::{Doing, Notice, Waiter},
 };
 
 /// One signed-in identity at one host.
@@ -54,17 +54,6 @@ enum Renewal {
     Ending,
     /// Only a sign-in helps.
     Ended { why: String, said: Option<OAuthError> },
-}
-
-/// Somebody who wants a token from this session.
-#[derive(Debug, Clone)]
-pub struct Waiter {
-    /// How to answer.
-    pub ticket: Ticket,
-    /// What the token must be like.
-    pub need: Need,
-    /// Until when it is worth answering.
-    pub give_up: Deadline,
 }
 
 /// What a session wants done.

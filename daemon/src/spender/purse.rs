@@ -7,6 +7,7 @@
 //! The hard part is an answer that is lost: the token may be spent, and its successor is nobody's. Then the
 //! same token is sent once more, and at once, since issuers that forgive a second use do so for some seconds.
 
+mod narrow;
 mod pay;
 mod sign_in;
 
@@ -35,9 +36,6 @@ use crate::{
     store::{Kept, Record, Renewal, Slot, Store, StoreError},
 };
 use pay::Paid;
-
-/// Never part of a token.
-const OFFLINE: &str = "offline_access";
 
 /// See the module.
 pub(crate) struct Purse {
@@ -257,73 +255,6 @@ impl Purse {
         let now = clock::now();
         let lease = restored(record.lease.as_ref()?, now);
         (!lease.expires.is_over(now)).then(|| Arc::new(lease))
-    }
-
-    async fn narrow(&self, id: &SessionId, scopes: &[String]) -> Result<Arc<Lease>, Refusal> {
-        // What is held would be overwritten by the record on disk, which is older.
-        self.bank_what_is_held(id).await.map_err(|error| refused(id, error))?;
-        let mut entry = self.entry(id).await.map_err(|error| not_kept(&error))?;
-        let record = self.record(id).await.map_err(|error| refused(id, error))?;
-        entry.look_at(record.refresh_token.as_ref());
-        if let Some(why) = &record.login_required {
-            // A refresh token that was turned down is not sent again.
-            return Err(not_granted(id, why.clone(), None));
-        }
-        let place = self.crowd.place(&record.token_endpoint).await;
-        let _place = place.map_err(|why| unavailable(why.to_owned(), None))?;
-        let slot = self.slot(id, &record).await.map_err(|error| not_kept(&error))?;
-        let Paid { outcome, asked } = match self.pay(&record, scopes, true, &mut entry).await {
-            Ok(paid) => paid,
-            Err(Without::Means(why)) => return Err(not_granted(id, why, None)),
-            Err(Without::Now { why, retry_after }) => return Err(unavailable(why, retry_after)),
-        };
-        let by_refresh_token = matches!(record.renewal, Renewal::RefreshToken);
-        match outcome {
-            Outcome::Granted(grant) => {
-                let lease = Arc::new(leased(&grant, scopes, asked));
-                if by_refresh_token {
-                    self.bank_successor(id, slot, record, grant.refresh_token, false, &mut entry)
-                        .await
-                        .map_err(|error| not_kept(&error))?;
-                }
-                let got = lease.scopes.iter().filter(|scope| *scope != OFFLINE);
-                let all_wanted = scopes.iter().all(|scope| lease.scopes.contains(scope));
-                if !all_wanted || got.clone().any(|scope| !scopes.contains(scope)) {
-                    let why = "the issuer gives these scopes no token of their own".to_owned();
-                    return Err(not_granted(id, why, None));
-                }
-                Ok(lease)
-            }
-            // After an answer that was lost this is no word about scopes.
-            Outcome::Rejected(said) if in_doubt(&entry).is_some() => {
-                let (why, _) = rejected(said.clone(), in_doubt(&entry));
-                entry.done();
-                self.note(id, slot, Record { login_required: Some(why.clone()), ..record }).await;
-                Err(not_granted(id, why, Some(said)))
-            }
-            Outcome::Rejected(said) => {
-                entry.done();
-                Err(not_granted(id, "the issuer gives no such token".to_owned(), Some(said)))
-            }
-            Outcome::Refused(said) => {
-                if in_doubt(&entry).is_none() {
-                    entry.done();
-                }
-                if said.error == "invalid_scope" {
-                    let why = "the issuer does not give these scopes".to_owned();
-                    return Err(not_granted(id, why, Some(said)));
-                }
-                Err(Refusal::Rejected(said))
-            }
-            Outcome::Unreachable(Unreachable { why, retry_after, salvaged, .. }) => {
-                if salvaged.is_some() {
-                    self.bank_successor(id, slot, record, salvaged, false, &mut entry)
-                        .await
-                        .map_err(|error| not_kept(&error))?;
-                }
-                Err(unavailable(why, retry_after))
-            }
-        }
     }
 
     async fn forget(&self, id: &SessionId) -> Result<bool, Refusal> {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     host::Host,
-    words::{Label, SessionId},
+    words::{Label, Need, SessionId},
 };
 
 fn at(s: u64) -> Now {

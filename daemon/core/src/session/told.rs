@@ -1,6 +1,10 @@
-//! What is told of a session to whoever looks on.
+//! What is told of a session to whoever looks on or waits.
 
 use super::{Renewal, Session};
+use crate::{
+    time::Deadline,
+    words::{Need, Ticket},
+};
 
 impl Session {
     /// Whether nothing will happen to it but a renewal that nobody waits for.
@@ -38,4 +42,15 @@ pub enum Doing {
     Retrying,
     /// Only a sign-in helps.
     LoginRequired,
+}
+
+/// Somebody who wants a token from this session.
+#[derive(Debug, Clone)]
+pub struct Waiter {
+    /// How to answer.
+    pub ticket: Ticket,
+    /// What the token must be like.
+    pub need: Need,
+    /// Until when it is worth answering.
+    pub give_up: Deadline,
 }
