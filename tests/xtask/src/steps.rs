@@ -156,6 +156,11 @@ fn deny(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {
     if plan.quick {
         return Ok(Outcome::Skipped("--quick".into()));
     }
+    // Its build takes minutes, so it is done for those who ask for this step alone.
+    if plan.only.is_empty() && tools::installed(workspace, "cargo-deny").is_none() {
+        let why = "cargo-deny is not installed: `cargo xtask test --step deny` installs it";
+        return Ok(Outcome::Skipped(why.into()));
+    }
     let program = tools::tool(workspace, "cargo-deny")?;
     // It looks at every system's packages, also those that no build here has fetched.
     anyhow::ensure!(

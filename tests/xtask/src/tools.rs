@@ -10,10 +10,7 @@ use std::path::PathBuf;
 /// # Errors
 /// It is not there, and the registry or its build failed.
 pub fn tool(workspace: &Workspace, name: &str) -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let own = workspace.target.join("tools/bin");
-    let found = std::env::split_paths(&path).chain([own.clone()]).map(|folder| folder.join(name));
-    if let Some(found) = found.into_iter().find(|program| program.is_file()) {
+    if let Some(found) = installed(workspace, name) {
         return Ok(found);
     }
     println!("installing {name}");
@@ -23,5 +20,16 @@ pub fn tool(workspace: &Workspace, name: &str) -> Result<PathBuf> {
         status.with_context(|| format!("cannot install {name}"))?.success(),
         "{name} is not installed and cannot be (cargo install {name})"
     );
-    Ok(own.join(name))
+    Ok(own(workspace).join(name))
+}
+
+/// The program of this name, if it is installed.
+pub fn installed(workspace: &Workspace, name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).chain([own(workspace)]).map(|folder| folder.join(name));
+    found.into_iter().find(|program| program.is_file())
+}
+
+fn own(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("tools/bin")
 }
