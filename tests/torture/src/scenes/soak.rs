@@ -83,11 +83,9 @@ pub(super) fn play(stage: &Stage<'_>, report: &mut Report) -> Result<()> {
     })?;
     soak.report(report, [&seen, &seen_of_steady]);
     let counters = issuer.counters();
-    report.count(
-        "refreshes",
-        counters.granted_refreshes,
-        Target::AtLeast(times.all.as_secs_f64() / times.token.as_secs_f64()),
-    );
+    // A provider that hangs is waited for, for half a minute: with luck of that kind there are few in a short one.
+    let least = times.all.as_secs_f64() / times.token.as_secs_f64() / 3.0;
+    report.count("refreshes", counters.granted_refreshes, Target::AtLeast(least));
     report.none("refresh tokens sent again after the provider's 10 s", counters.replays);
     Ok(())
 }
