@@ -90,7 +90,7 @@ pub(crate) fn read(text: &str) -> Result<Settings, String> {
     toml::from_str(text).map_err(|error| {
         let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
         let at = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        format!("{at}{}", error.message())
+        format!("{at}{}", sso_agent_core::callback::clean(error.message()))
     })
 }
 
