@@ -59,11 +59,7 @@ pub fn run(ephemeral: bool, detach: bool) -> u8 {
         Ok(places) => places,
         Err(error) => return failed(&error, 1),
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(BLOCKING)
-        .build()
-    {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error, 1),
     };
@@ -85,11 +81,7 @@ pub fn spend() -> u8 {
     if let Err(error) = hardened {
         tracing::warn!(%error, "this process could be dumped");
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(BLOCKING)
-        .build()
-    {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error, 1),
     };
@@ -104,6 +96,11 @@ pub fn spend() -> u8 {
         Ok(()) => 0,
         Err(error) => failed(&error, 1),
     }
+}
+
+/// One loop, and threads beside it for what waits.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING).build()
 }
 
 fn failed(error: &dyn std::error::Error, code: u8) -> u8 {
