@@ -11,10 +11,11 @@ use std::process::Command;
 /// Our own packages, and which of ours each may use. A `?` may be used behind a feature only.
 const OURS: &[(&str, &[&str])] = &[
     ("sso-agent-core", &[]),
-    ("sso-agent-proto", &[]),
-    ("sso-agent-client", &["sso-agent-proto"]),
-    ("sso-agent", &["sso-agent-core", "sso-agent-proto"]),
-    ("sso", &["sso-agent-client", "sso-agent-proto", "sso-agent?"]),
+    ("sso-agent-os", &[]),
+    ("sso-agent-proto", &["sso-agent-os"]),
+    ("sso-agent-client", &["sso-agent-os", "sso-agent-proto"]),
+    ("sso-agent", &["sso-agent-core", "sso-agent-os", "sso-agent-proto"]),
+    ("sso", &["sso-agent-client", "sso-agent-os", "sso-agent-proto", "sso-agent?"]),
     ("sso-agent-tests", &["sso-agent-client", "sso-agent-proto", "sso-agent"]),
     ("sso-agent-bench", &["sso-agent?"]),
     ("sso-agent-torture", &["sso-agent", "sso-agent-tests"]),
@@ -24,7 +25,16 @@ const OURS: &[(&str, &[&str])] = &[
 const CORE: &[&str] = &["secrecy", "thiserror", "url"];
 
 /// Where `unsafe` is let in, each with its reason beside it.
-const UNSAFE: &[&str] = &["daemon/src/systemd.rs"];
+const UNSAFE: &[&str] = &[
+    "daemon/src/manager/launchd.rs",
+    "daemon/src/manager/systemd.rs",
+    "daemon/src/peer/windows.rs",
+    "daemon/src/process/windows.rs",
+    "proto/os/src/macos.rs",
+    "proto/os/src/windows/descriptor.rs",
+    "proto/os/src/windows/process.rs",
+    "proto/os/src/windows/user.rs",
+];
 
 /// The longest a file may be, tests included.
 const LINES: usize = 500;

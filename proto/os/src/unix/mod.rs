@@ -1,0 +1,5 @@
+//! Unix.
+
+pub(crate) mod private;
+pub(crate) mod process;
+pub(crate) mod user;
