@@ -6,10 +6,7 @@
 
 use std::{io, path::Path};
 
-use interprocess::local_socket::{
-    GenericFilePath, Name, Stream, ToFsName as _,
-    traits::{Stream as _, StreamCommon},
-};
+use interprocess::local_socket::{GenericFilePath, Name, Stream, ToFsName as _, traits::Stream as _};
 
 use crate::Error;
 
@@ -59,7 +56,9 @@ mod trust {
         path::Path,
     };
 
-    use super::{Error, Shut, StreamCommon};
+    use interprocess::local_socket::traits::StreamCommon;
+
+    use super::{Error, Shut};
 
     /// The group, or everybody, may put something else in its place.
     const OTHERS_WRITE: u32 = 0o022;
@@ -118,19 +117,50 @@ mod trust {
     }
 }
 
-/// A pipe's name carries the user's SID, and its access list admits nobody else.
-#[cfg(not(unix))]
+/// A name of a pipe is anybody's who takes it first; but whose the pipe is can be asked, and whoever made it
+/// can neither read nor become its client before that one has written something.
+#[cfg(windows)]
 mod trust {
-    use std::path::Path;
+    use std::{io, os::windows::io::AsHandle as _, path::Path};
 
-    use super::{Shut, StreamCommon};
+    use interprocess::local_socket::Stream;
+    use sso_agent_os::user::User;
+
+    use super::{Error, Shut};
+
+    /// Whose pipe it is.
+    pub(super) trait Owned {
+        fn owner(&self) -> io::Result<User>;
+    }
+
+    impl Owned for Stream {
+        fn owner(&self) -> io::Result<User> {
+            let Self::NamedPipe(pipe) = self;
+            User::owning(pipe.inner().as_handle())
+        }
+    }
+
+    #[cfg(feature = "tokio")]
+    impl Owned for interprocess::local_socket::tokio::Stream {
+        fn owner(&self) -> io::Result<User> {
+            let Self::NamedPipe(pipe) = self;
+            User::owning(pipe.inner().as_handle())
+        }
+    }
 
     pub(super) fn place(_: &Path) -> Result<(), Shut> {
         Ok(())
     }
 
-    pub(super) fn peer(_: &impl StreamCommon, _: &Path) -> Result<(), Shut> {
-        Ok(())
+    pub(super) fn peer(stream: &impl Owned, pipe: &Path) -> Result<(), Shut> {
+        let me = User::me().ok();
+        let why = match stream.owner() {
+            Ok(owner) if Some(&owner) == me.as_ref() => return Ok(()),
+            Ok(owner) => format!("what listens at {} belongs to user {owner}, not to you", pipe.display()),
+            Err(error) => format!("the system does not say who listens at {}: {error}", pipe.display()),
+        };
+        let hint = "nothing was sent; end that program, or set SSO_AGENT_SOCK to another pipe";
+        Err(Shut::Failed(Error::unreachable(why, hint)))
     }
 }
 

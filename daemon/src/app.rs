@@ -27,6 +27,7 @@ use crate::{
         v1::Api,
     },
     issuer::{Http, Settings},
+    manager,
     padlock::{self, Padlock},
     random,
     rpc::{
@@ -41,7 +42,6 @@ use crate::{
         self, KeySetup, Loaded, LockError, Memory, Record, SealedFiles, Source, Store, StoreError, StoreLock,
         SystemKeyring,
     },
-    systemd,
     web::{self, Handles, Web},
 };
 
@@ -107,9 +107,9 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
     let started = clock::now();
-    let mut inherited = systemd::Inherited::take();
+    let mut inherited = manager::Inherited::take();
     let _state_lock = if options.ephemeral { None } else { Some(lock_state(&options.places.state)?) };
-    let socket = socket(&options.places.socket, systemd::RPC, &mut inherited)?;
+    let socket = socket(&options.places.socket, manager::RPC, &mut inherited)?;
     let lost = socket.lost();
     let http = http_socket(&options.places.http_socket, &mut inherited);
     let config = read_config(&options.places).await?;
@@ -169,7 +169,7 @@ pub async fn run(
         ephemeral = options.ephemeral,
         "serving"
     );
-    systemd::ready(&format!("{sessions} sessions"));
+    manager::ready(&format!("{sessions} sessions"));
     ready();
     let driving = driver.run();
     tokio::pin!(driving, stop);
@@ -201,16 +201,16 @@ fn lock_state(state: &Path) -> Result<StoreLock, StartError> {
 }
 
 /// The socket for HTTP. An agent without one is of use all the same.
-fn http_socket(place: &Path, inherited: &mut systemd::Inherited) -> Option<Socket> {
-    socket(place, systemd::HTTP, inherited)
+fn http_socket(place: &Path, inherited: &mut manager::Inherited) -> Option<Socket> {
+    socket(place, manager::HTTP, inherited)
         .inspect_err(|error| tracing::error!("nothing is served over HTTP: {error}"))
         .ok()
 }
 
 /// The socket that systemd gave us, or our own: bound under a lock, in a folder that is ours alone.
-fn socket(place: &Path, name: &str, inherited: &mut systemd::Inherited) -> Result<Socket, StartError> {
+fn socket(place: &Path, name: &str, inherited: &mut manager::Inherited) -> Result<Socket, StartError> {
     let bound = match inherited.named(name) {
-        Some(fd) => Socket::adopt(fd).map_err(BindError::from),
+        Some(listening) => Socket::adopt(listening).map_err(BindError::from),
         None => Socket::bind(place),
     };
     let folder = || place.parent().unwrap_or(place).display().to_string();

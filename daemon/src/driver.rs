@@ -21,10 +21,10 @@ use crate::{
     app, clock,
     config::Config,
     handle::{Handle, LoginNews, Message, TokenAsk},
+    manager,
     signin::{self, Links, Takeover},
     spender::Spender,
     store::Record,
-    systemd,
     web::Handles,
 };
 
@@ -92,7 +92,7 @@ impl Driver {
 
     /// Runs until somebody sends [`Message::Stop`] and what was under way then is done.
     pub(crate) async fn run(mut self) {
-        let longest = systemd::watchdog().map_or(LONGEST_NAP, |limit| limit.min(LONGEST_NAP));
+        let longest = manager::watchdog().map_or(LONGEST_NAP, |limit| limit.min(LONGEST_NAP));
         let mut woke = clock::now();
         loop {
             let now = clock::now();
@@ -116,7 +116,7 @@ impl Driver {
 
     /// What has to be done every now and then, however busy the inbox is.
     fn rounds(&mut self) {
-        systemd::alive();
+        manager::alive();
         self.happened(Event::Woke);
         self.end_idle();
     }
@@ -140,7 +140,7 @@ impl Driver {
 
     /// Lets jobs end, so that no refresh token is lost on its way; their results still count.
     async fn finish(mut self) {
-        systemd::stopping();
+        manager::stopping();
         self.no_more_clients.cancel();
         self.happened(Event::Stop);
         self.jobs.close();

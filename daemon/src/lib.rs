@@ -16,21 +16,21 @@ mod handle;
 mod http;
 mod issuer;
 mod log;
+mod manager;
 mod padlock;
 mod peer;
 mod process;
 mod random;
 mod rpc;
 mod shielded;
+mod signals;
 mod signin;
 mod snapshot;
 mod spender;
 mod store;
-mod systemd;
 mod web;
 
 use sso_agent_proto::places::Places;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// So many threads wait for disks and look-ups.
 const BLOCKING: usize = 64;
@@ -86,7 +86,7 @@ pub fn spend() -> u8 {
         Err(error) => return failed(&error, 1),
     };
     let outcome = runtime.block_on(async {
-        let ignored = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+        let ignored = signals::ignore();
         let outcome = spender::serve(tokio::io::stdin(), tokio::io::stdout()).await;
         drop(ignored);
         outcome
@@ -111,22 +111,12 @@ fn failed(error: &dyn std::error::Error, code: u8) -> u8 {
 /// Resolves when this process is told to end. Told once more it goes on with what it began, since a refresh
 /// token may be on its way; told a third time it ends at once, as `gpg-agent` does.
 async fn told_to_stop() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    let mut told = async move || {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
-    told().await;
+    let Ok(mut signals) = signals::Stop::listen() else { return std::future::pending().await };
+    signals.told().await;
     tokio::spawn(async move {
-        told().await;
+        signals.told().await;
         tracing::warn!("stopping already: what was begun comes to its end first");
-        told().await;
+        signals.told().await;
         std::process::exit(i32::from(failed(&Impatience, 1)));
     });
 }

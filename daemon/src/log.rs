@@ -32,7 +32,7 @@ fn filter(level: &str) -> Targets {
 
 fn output() -> Box<dyn Layer<tracing_subscriber::layer::Layered<Targets, Registry>> + Send + Sync> {
     #[cfg(target_os = "linux")]
-    if crate::systemd::writes_to_journal()
+    if std::env::var_os("JOURNAL_STREAM").is_some()
         && let Ok(journal) = tracing_journald::layer()
     {
         return journal.with_syslog_identifier("sso-agent".to_owned()).boxed();

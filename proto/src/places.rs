@@ -47,6 +47,17 @@ pub enum PlaceError {
     /// Neither `HOME` nor the user database names one.
     #[error("this user has no home folder; set {SOCK}, {STATE} and {CONFIG}")]
     NoHome,
+    /// Windows does not say who this user is, after whom the pipe is named.
+    #[error(
+        "this user's SID is not known; set {SOCK} to the name of a pipe, such as \\\\.\\pipe\\sso-agent-NAME"
+    )]
+    NoUser,
+    /// Clients meet the agent at a pipe there.
+    #[error("{path:?} is no named pipe; set {SOCK} to one, such as \\\\.\\pipe\\sso-agent-NAME")]
+    NoPipe {
+        /// What was named.
+        path: PathBuf,
+    },
     /// The kernel could not take it.
     #[error(
         "the socket path {path:?} has {length} bytes, more than the {MAX_SOCKET_PATH} that a socket may have; set {SOCK} to a shorter one"
@@ -98,14 +109,14 @@ impl Places {
         };
         let socket = match chosen(SOCK)? {
             Some(path) => path,
-            None => runtime(&var, &state).join("agent.sock"),
+            None => meeting::place(&var, &state)?,
         };
         let http_socket = match chosen(HTTP_SOCK)? {
             Some(path) => path,
-            None => socket.with_file_name("http.sock"),
+            None => meeting::for_http(&socket),
         };
-        fits(&socket)?;
-        fits(&http_socket)?;
+        meeting::fits(&socket)?;
+        meeting::fits(&http_socket)?;
         Ok(Self { socket, http_socket, config, state })
     }
 }
@@ -131,22 +142,69 @@ fn databricks_config_of(named: Option<OsString>, home: Option<PathBuf>) -> Optio
     }
 }
 
-/// The folder of the sockets: the user's own, never the shared temp dir.
-fn runtime(var: &impl Fn(&str) -> Option<OsString>, state: &Path) -> PathBuf {
-    let own = if cfg!(target_os = "macos") { "TMPDIR" } else { "XDG_RUNTIME_DIR" };
-    match var(own).map(PathBuf::from) {
+/// Sockets are in a folder of the user's own, never the shared temp dir.
+#[cfg(unix)]
+mod meeting {
+    use super::{OsString, Path, PathBuf, PlaceError};
+
+    pub(super) fn place(
+        var: &impl Fn(&str) -> Option<OsString>,
+        state: &Path,
+    ) -> Result<PathBuf, PlaceError> {
+        let folder = runtime(var).map_or_else(|| state.join("run"), |folder| folder.join("sso-agent"));
+        Ok(folder.join("agent.sock"))
+    }
+
+    /// Beside it.
+    pub(super) fn for_http(socket: &Path) -> PathBuf {
+        socket.with_file_name("http.sock")
+    }
+
+    pub(super) fn fits(socket: &Path) -> Result<(), PlaceError> {
+        let length = socket.as_os_str().len();
+        if length > super::MAX_SOCKET_PATH {
+            return Err(PlaceError::TooLong { path: socket.to_owned(), length });
+        }
+        Ok(())
+    }
+
+    #[cfg(target_os = "macos")]
+    fn runtime(_: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+        // Some shells set TMPDIR to a folder that everybody shares.
+        sso_agent_os::user_temp_dir()
+    }
+
+    #[cfg(not(target_os = "macos"))]
+    fn runtime(var: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
         // The XDG base directory specification: a relative path is invalid and to be ignored.
-        Some(folder) if folder.is_absolute() => folder.join("sso-agent"),
-        _ => state.join("run"),
+        var("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute())
     }
 }
 
-fn fits(socket: &Path) -> Result<(), PlaceError> {
-    let length = socket.as_os_str().len();
-    if cfg!(unix) && length > MAX_SOCKET_PATH {
-        return Err(PlaceError::TooLong { path: socket.to_owned(), length });
+/// Pipes have names, and no folders; the user's SID keeps those of several users apart.
+#[cfg(windows)]
+mod meeting {
+    use sso_agent_os::user::User;
+
+    use super::{OsString, Path, PathBuf, PlaceError};
+
+    pub(super) fn place(_: &impl Fn(&str) -> Option<OsString>, _: &Path) -> Result<PathBuf, PlaceError> {
+        let user = User::me().map_err(|_| PlaceError::NoUser)?;
+        Ok(PathBuf::from(format!(r"\\.\pipe\sso-agent-{user}")))
     }
-    Ok(())
+
+    /// The same name, and what is spoken there.
+    pub(super) fn for_http(pipe: &Path) -> PathBuf {
+        let mut name = pipe.as_os_str().to_owned();
+        name.push("-http");
+        PathBuf::from(name)
+    }
+
+    pub(super) fn fits(pipe: &Path) -> Result<(), PlaceError> {
+        let name = pipe.to_string_lossy().to_ascii_lowercase();
+        let is_one = name.strip_prefix(r"\\.\pipe\").is_some_and(|name| !name.is_empty());
+        if is_one { Ok(()) } else { Err(PlaceError::NoPipe { path: pipe.to_owned() }) }
+    }
 }
 
 struct Defaults {
@@ -224,5 +282,33 @@ mod tests {
         let var = |name: &str| [SOCK, STATE, CONFIG].contains(&name).then(|| OsString::from("/x"));
         assert!(Places::find(var, || None).is_ok());
         assert_eq!(Places::find(|_| None, || None), Err(PlaceError::NoHome));
+    }
+}
+
+#[cfg(all(test, windows))]
+mod tests {
+    use super::*;
+
+    fn places(vars: &[(&str, &str)]) -> Result<Places, PlaceError> {
+        let var = |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| OsString::from(v));
+        Places::find(var, || Some(Defaults { config: r"C:\Users\u\L".into(), state: r"C:\Users\u\L".into() }))
+    }
+
+    #[test]
+    fn the_pipe_carries_the_sid_of_its_user() {
+        let places = places(&[]).unwrap();
+        let socket = places.socket.to_str().unwrap();
+        assert!(socket.starts_with(r"\\.\pipe\sso-agent-S-1-5-"), "{socket}");
+        assert_eq!(places.http_socket.to_str().unwrap(), format!("{socket}-http"));
+        assert_eq!(places.config, Path::new(r"C:\Users\u\L\sso-agent\config.toml"));
+        assert_eq!(places.state, Path::new(r"C:\Users\u\L\sso-agent"));
+    }
+
+    #[test]
+    fn only_a_pipe_is_where_an_agent_can_be_met() {
+        assert_eq!(places(&[(SOCK, r"\\.\PIPE\x")]).unwrap().socket, Path::new(r"\\.\PIPE\x"));
+        for other in [r"C:\x\agent.sock", "agent.sock", r"\\server\pipe\x", r"\\.\pipe\"] {
+            assert!(matches!(places(&[(SOCK, other)]), Err(PlaceError::NoPipe { .. })), "{other}");
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Where an agent that no service manager watches writes to.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{File, OpenOptions},
     io::{self, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
     process::Stdio,
 };
+
+use sso_agent_os::private;
 
 /// A log larger than this is put aside at the next start.
 const LARGEST: u64 = 1 << 20;
@@ -63,21 +65,9 @@ impl Log {
     }
 }
 
-pub(super) fn private_folder(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
 /// Opens a file for appending that only its user can read.
 pub(super) fn private_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    private::born_private(OpenOptions::new().append(true).create(true)).open(path)
 }
 
 #[cfg(test)]
@@ -94,7 +84,7 @@ mod tests {
     fn folder_and_log_are_private() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("a/b");
-        private_folder(&state).unwrap();
+        private::create_dir(&state).unwrap();
         let log = Log::open(&state).unwrap();
         assert_eq!((mode(&state), mode(log.path())), (0o700, 0o600));
     }

@@ -15,6 +15,7 @@ use std::{
 };
 
 use interprocess::local_socket::Stream;
+use sso_agent_os::private;
 use sso_agent_proto::places::Places;
 
 use crate::{
@@ -116,7 +117,7 @@ impl<'a> Starter<'a> {
             let message = format!("the state folder {} cannot be used: {error}", places.state.display());
             Error::unreachable(message, "make it writable, or set SSO_AGENT_STATE")
         };
-        log::private_folder(&places.state).map_err(failed)?;
+        private::create_dir(&places.state).map_err(failed)?;
         let lock = log::private_file(&places.state.join("start.lock")).map_err(failed)?;
         let log = log::Log::open(&places.state).map_err(failed)?;
         Ok(Self { places, lock, log, turn: Turn::Waiting })

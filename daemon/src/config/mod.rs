@@ -18,6 +18,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use sso_agent_os::private;
 use sso_agent_proto::{
     databrickscfg::{self, BadConfig},
     events::{Event, EventKind},
@@ -167,19 +168,12 @@ fn read_databricks(path: &Path) -> Result<Option<databrickscfg::Config>, String>
 /// The whole of a regular file, and a little more than it may have: who reads it says that it is too much.
 /// A pipe in its place would hold us up for ever.
 fn contents(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut options = std::fs::OpenOptions::new();
-    options.read(true);
-    #[cfg(unix)]
-    {
-        let at_once = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, at_once);
-    }
-    let file = options.open(path)?;
+    let file = private::open_where_it_leads(path, std::fs::OpenOptions::new().read(true))?;
     let found = file.metadata()?;
     if !found.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
-    if let Some(why) = is_anybodys(&found) {
+    if let Some(why) = private::writable_by_others(path, &file)? {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     }
     let mut bytes =
@@ -188,26 +182,8 @@ fn contents(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-/// Why it may be somebody else who speaks: whoever can write these files can have tokens sent to himself.
-#[cfg(unix)]
-fn is_anybodys(found: &std::fs::Metadata) -> Option<&'static str> {
-    use std::os::unix::fs::MetadataExt as _;
-    let (owner, ours) = (found.uid(), rustix::process::geteuid().as_raw());
-    if owner != ours && owner != 0 {
-        Some("it belongs to another user")
-    } else if found.mode() & 0o022 != 0 {
-        Some("others can write it: take that away with chmod go-w")
-    } else {
-        None
-    }
-}
-
-#[cfg(not(unix))]
-fn is_anybodys(_: &std::fs::Metadata) -> Option<&'static str> {
-    None
-}
-
 #[cfg(test)]
+#[cfg(unix)]
 mod faults;
 #[cfg(test)]
 mod tests;

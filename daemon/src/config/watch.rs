@@ -10,6 +10,7 @@ use std::{
 };
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, recommended_watcher};
+use sso_agent_os::private::Identity;
 use tokio::sync::mpsc;
 
 use super::{Config, Reading};
@@ -67,12 +68,9 @@ fn is_of_interest(event: &Event, interest: &Interest) -> bool {
 /// What there is to watch, and for what.
 #[derive(Debug, Default)]
 struct Look {
-    folders: BTreeMap<PathBuf, Identity>,
+    folders: BTreeMap<PathBuf, Option<Identity>>,
     interest: BTreeSet<PathBuf>,
 }
-
-/// Tells a folder from one that was removed and made again.
-type Identity = Option<(u64, u64)>;
 
 fn look(config: &Config) -> Look {
     let mut look = Look::default();
@@ -90,25 +88,15 @@ impl Look {
     fn add(&mut self, path: &Path) {
         self.interest.extend(path.ancestors().map(PathBuf::from));
         if let Some(folder) = path.ancestors().skip(1).find(|folder| folder.is_dir()) {
-            self.folders.insert(folder.to_owned(), identity(folder));
+            let identity = folder.metadata().ok().map(|found| Identity::of(&found));
+            self.folders.insert(folder.to_owned(), identity);
         }
     }
 }
 
-#[cfg(unix)]
-fn identity(folder: &Path) -> Identity {
-    use std::os::unix::fs::MetadataExt as _;
-    std::fs::metadata(folder).ok().map(|found| (found.dev(), found.ino()))
-}
-
-#[cfg(not(unix))]
-fn identity(_: &Path) -> Identity {
-    None
-}
-
 fn follow(
     watcher: &mut RecommendedWatcher,
-    watched: &mut BTreeMap<PathBuf, Identity>,
+    watched: &mut BTreeMap<PathBuf, Option<Identity>>,
     interest: &Interest,
     look: Look,
 ) {
@@ -116,7 +104,7 @@ fn follow(
     for (folder, identity) in &look.folders {
         let same = watched.get(folder) == Some(identity);
         if !same && watcher.watch(folder, RecursiveMode::NonRecursive).is_ok() {
-            watched.insert(folder.clone(), *identity);
+            watched.insert(folder.clone(), identity.clone());
         }
     }
     for gone in watched.keys().filter(|folder| !look.folders.contains_key(*folder)) {

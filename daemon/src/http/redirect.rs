@@ -49,6 +49,15 @@ const LARGEST_REQUEST: usize = 16 * 1024;
 /// How long the last page waits for the browser to fetch it, and the port stays taken for it.
 const LAST_PAGE: Duration = Duration::from_millis(1500);
 
+/// `EAFNOSUPPORT`, which has no kind of its own.
+const NO_SUCH_FAMILY: i32 = if cfg!(target_os = "linux") {
+    97
+} else if cfg!(windows) {
+    10047
+} else {
+    47
+};
+
 const DONE: &str = "/done/";
 
 /// A port on every loopback address that the redirect URL may mean.
@@ -185,8 +194,7 @@ async fn accept(socket: TcpListener, site: Arc<Site>) {
 
 /// Whether this machine has no address `::1`.
 fn is_without_ipv6(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    error.kind() == io::ErrorKind::AddrNotAvailable || Errno::from_io_error(error) == Some(Errno::AFNOSUPPORT)
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(NO_SUCH_FAMILY)
 }
 
 async fn connection(stream: TcpStream, site: Arc<Site>) {

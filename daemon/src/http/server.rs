@@ -18,7 +18,7 @@ use interprocess::local_socket::tokio::Stream;
 use sso_agent_proto::secret::Wiped;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream, UnixStream},
+    net::{TcpListener, TcpStream},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +29,7 @@ use crate::{
         clients::{Clients, Pulse},
         connection::{LONG, USUAL},
         listen,
-        socket::Socket,
+        socket::{self, ForHttp, Socket},
     },
 };
 
@@ -93,7 +93,7 @@ impl Door for TcpListener {
 
 impl Door for Socket {
     type Caller = Stream;
-    type Stream = UnixStream;
+    type Stream = ForHttp;
 
     fn most() -> usize {
         process::room().http
@@ -103,9 +103,8 @@ impl Door for Socket {
         Socket::accept(self).await
     }
 
-    async fn admit(caller: Stream) -> Option<UnixStream> {
-        let Stream::UdSocket(stream) = listen::is_ours(&caller).then_some(caller)?;
-        Some(stream.into())
+    async fn admit(caller: Stream) -> Option<ForHttp> {
+        listen::is_ours(&caller).then(|| socket::for_http(caller))
     }
 }
 

@@ -4,13 +4,10 @@
 //! switch a check off: a proxy sees no more than names and sizes, and a certificate that the environment
 //! adds must be one that only the administrator of this machine could have put there.
 
-use std::{
-    ffi::OsString,
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::{ffi::OsString, fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sso_agent_os::private;
 
 /// Where the environment names a proxy for what is encrypted, the first that is set; as curl has it.
 const PROXY: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
@@ -48,7 +45,7 @@ impl Settings {
         let named = CERTIFICATES.iter().filter_map(|name| var(name));
         let (ours, others): (Vec<_>, Vec<_>) = named
             .flat_map(|paths| std::env::split_paths(&paths).collect::<Vec<_>>())
-            .partition(|path| is_the_administrators(path));
+            .partition(|path| private::is_the_administrators(path));
         for path in others {
             tracing::warn!(path = %path.display(), "not trusted: more than the administrator can change it; see ca_file in the config file");
         }
@@ -76,18 +73,6 @@ impl fmt::Debug for ProxyUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ProxyUrl(..)")
     }
-}
-
-/// Whether nobody but root could have written what is there.
-#[cfg(unix)]
-fn is_the_administrators(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    path.metadata().is_ok_and(|found| found.uid() == 0 && found.mode() & 0o022 == 0)
-}
-
-#[cfg(not(unix))]
-fn is_the_administrators(_: &Path) -> bool {
-    false
 }
 
 #[cfg(test)]

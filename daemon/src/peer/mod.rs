@@ -4,45 +4,42 @@
 //! whose each connection is, and on the loopback interface the other end is in that list too.
 
 #[cfg(target_os = "linux")]
-mod table;
+#[path = "linux.rs"]
+mod system;
+#[cfg(not(any(target_os = "linux", windows)))]
+#[path = "none.rs"]
+mod system;
+#[cfg(windows)]
+#[path = "windows.rs"]
+mod system;
 
 use std::{io, net::SocketAddr};
 
+use sso_agent_os::user::User;
 use tokio::net::TcpStream;
 
 /// The user whose socket is bound to `peer` and connected to `local`, which is our end; `None` when
 /// there is no such socket on this machine, or its process has closed it.
 ///
-/// The number is as our own user namespace has it, where every user from outside it has the same one:
-/// only equality with our own means anything.
-///
 /// # Errors
-/// `/proc/self/net` cannot be read, as where `/proc` is not mounted.
-#[cfg(target_os = "linux")]
-pub(crate) async fn owner_of(local: SocketAddr, peer: SocketAddr) -> io::Result<Option<u32>> {
+/// The system does not say: `Unsupported` where it never does, so that whoever must know has to refuse.
+pub(crate) async fn owner_of(local: SocketAddr, peer: SocketAddr) -> io::Result<Option<User>> {
     // The table may be long, and the kernel takes its time to print it. Whoever connects again and again
     // must not keep all threads busy that wait for disks.
     static LOOKS: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(4);
     let _look = LOOKS.acquire().await.map_err(io::Error::other)?;
-    tokio::task::spawn_blocking(move || table::owner_of(local, peer)).await.map_err(io::Error::other)?
-}
-
-/// Elsewhere nobody says, so that whoever must know has to refuse.
-#[cfg(not(target_os = "linux"))]
-#[expect(clippy::unused_async, reason = "where it is known it takes time")]
-pub(crate) async fn owner_of(_: SocketAddr, _: SocketAddr) -> io::Result<Option<u32>> {
-    Err(io::ErrorKind::Unsupported.into())
+    tokio::task::spawn_blocking(move || system::owner_of(local, peer)).await.map_err(io::Error::other)?
 }
 
 /// The user at the other end of a connection; see [`owner_of`].
-async fn owner(stream: &TcpStream) -> io::Result<Option<u32>> {
+async fn owner(stream: &TcpStream) -> io::Result<Option<User>> {
     owner_of(stream.local_addr()?, stream.peer_addr()?).await
 }
 
 /// Whether the kernel says that a connection comes from our own user; no when it does not say.
 pub(crate) async fn is_ours(stream: &TcpStream) -> bool {
     let owner = owner(stream).await;
-    let ours = matches!(owner, Ok(Some(uid)) if uid == rustix::process::geteuid().as_raw());
+    let ours = is_me(&owner);
     if !ours {
         refused(&owner);
     }
@@ -57,7 +54,7 @@ pub(crate) async fn is_ours(stream: &TcpStream) -> bool {
 pub(crate) async fn may_be_ours(stream: &TcpStream) -> bool {
     let owner = owner(stream).await;
     let may = match &owner {
-        Ok(Some(uid)) if *uid == rustix::process::geteuid().as_raw() => true,
+        Ok(_) if is_me(&owner) => true,
         Ok(_) => is_wsl(),
         Err(error) => error.kind() == io::ErrorKind::Unsupported,
     };
@@ -67,20 +64,25 @@ pub(crate) async fn may_be_ours(stream: &TcpStream) -> bool {
     may
 }
 
+fn is_me(owner: &io::Result<Option<User>>) -> bool {
+    matches!((owner, User::me()), (Ok(Some(user)), Ok(me)) if *user == me)
+}
+
 fn is_wsl() -> bool {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     release.to_ascii_lowercase().contains("microsoft")
 }
 
-fn refused(owner: &io::Result<Option<u32>>) {
+fn refused(owner: &io::Result<Option<User>>) {
     match owner {
-        Ok(uid) => tracing::warn!(peer.uid = uid, "refused a connection of another user"),
+        Ok(Some(user)) => tracing::warn!(peer.user = %user, "refused a connection of another user"),
+        Ok(None) => tracing::warn!("refused a connection of nobody who is still there"),
         Err(error) => tracing::warn!(%error, "refused a connection whose user is not known"),
     }
 }
 
 #[cfg(test)]
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 mod tests {
     use tokio::net::TcpListener;
 

@@ -1,14 +1,20 @@
 //! Who comes to the socket, and who is let in.
 //!
-//! Nobody but its user may connect. The folder and the mode of the socket say so, and the kernel is
-//! asked about every client all the same.
+//! Nobody but its user may connect. Folder and mode of the socket, or the descriptor of the pipe, say so, and
+//! the kernel is asked about every client all the same.
 
 use std::{io, time::Duration};
 
-use interprocess::local_socket::{tokio::Stream, traits::StreamCommon as _};
+use interprocess::local_socket::tokio::Stream;
+use sso_agent_os::user::User;
 use tokio_util::sync::CancellationToken;
 
-use super::{clients::Clients, connection, service::Shared, socket::Socket};
+use super::{
+    clients::Clients,
+    connection,
+    service::Shared,
+    socket::{self, Socket},
+};
 use crate::process;
 
 /// Serves clients until it is stopped, and those who are connected then for as long as they are owed
@@ -42,29 +48,20 @@ pub(crate) async fn could_not_accept(error: &io::Error) {
     tokio::time::sleep(Duration::from_millis(100)).await;
 }
 
-/// Whether the kernel says that the peer is our own user; equality only, since in a user namespace
-/// every stranger has the same number.
-#[cfg(unix)]
+/// Whether the kernel says that the peer is our own user.
 pub(crate) fn is_ours(stream: &Stream) -> bool {
-    let ours = rustix::process::geteuid().as_raw();
-    match stream.peer_creds().map(|peer| (peer.euid(), peer.pid())) {
-        Ok((Some(uid), pid)) if uid == ours => {
-            tracing::trace!(peer.pid = pid, "client connected");
+    match (socket::peer(stream), User::me()) {
+        (Ok(peer), Ok(me)) if peer.user == me => {
+            tracing::trace!(peer.pid = peer.pid, "client connected");
             true
         }
-        Ok((uid, pid)) => {
-            tracing::warn!(peer.uid = uid, peer.pid = pid, "refused a client of another user");
+        (Ok(peer), _) => {
+            tracing::warn!(peer.user = %peer.user, peer.pid = peer.pid, "refused a client of another user");
             false
         }
-        Err(error) => {
+        (Err(error), _) => {
             tracing::warn!(%error, "refused a client whose user is not known");
             false
         }
     }
-}
-
-/// The pipe's security descriptor decides.
-#[cfg(not(unix))]
-pub(crate) fn is_ours(_: &Stream) -> bool {
-    true
 }

@@ -5,7 +5,6 @@ pub(crate) mod connection;
 pub(crate) mod listen;
 mod locking;
 mod machines;
-mod missing;
 mod scopes;
 mod sealed;
 pub(crate) mod service;

@@ -197,8 +197,7 @@ impl Shared {
         let hello = spawn_blocking(move || handover(&http)).await.map_err(|error| error.to_string())??;
         let hello_frame = frame::pack(&hello).map_err(|error| error.to_string())?;
         let mut command = Command::new(&self.program);
-        #[cfg(unix)]
-        command.arg0("sso-agent");
+        by_itself(&mut command);
         command.arg(PROGRAM_ARGUMENT).arg(hello.state());
         command.env_clear();
         command.envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
@@ -253,6 +252,20 @@ impl Waiting {
     fn take_all(&self) -> Vec<Open> {
         self.lock().open.drain().map(|(_, open)| open).collect()
     }
+}
+
+/// It goes by its program's name in lists of processes, and detaches itself.
+#[cfg(unix)]
+fn by_itself(command: &mut Command) {
+    command.arg0("sso-agent");
+}
+
+/// Ctrl-C at the agent's console, and the end of that console, are not meant for it.
+#[cfg(windows)]
+fn by_itself(command: &mut Command) {
+    const CREATE_NO_WINDOW: u32 = 0x0800_0000;
+    const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
+    command.creation_flags(CREATE_NO_WINDOW | CREATE_NEW_PROCESS_GROUP);
 }
 
 /// Sends jobs until there is nobody who has any; then the other side has its end of input.

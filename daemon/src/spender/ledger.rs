@@ -20,6 +20,7 @@ use std::{
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
+use sso_agent_os::private;
 
 pub(super) use self::intent::Intent;
 use self::spent::Spent;
@@ -259,7 +260,7 @@ impl Drop for Entry {
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
-    store::sync_dir(path.parent().unwrap_or(path))
+    private::sync_dir(path.parent().unwrap_or(path))
 }
 
 fn lock_memory(memory: &Memory) -> MutexGuard<'_, HashMap<String, Intent>> {
@@ -285,24 +286,10 @@ fn wait_for(path: &Path) -> io::Result<File> {
 fn lock(path: &Path) -> io::Result<Option<File>> {
     let file = store::open_private(path, OpenOptions::new().read(true).write(true).create(true))?;
     match file.try_lock() {
-        Ok(()) if is_at(&file, path) => Ok(Some(file)),
+        Ok(()) if private::is_at(&file, path) => Ok(Some(file)),
         Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(error),
     }
-}
-
-/// Whether the name still leads to what was opened.
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let which = |found: fs::Metadata| (found.dev(), found.ino());
-    matches!((file.metadata().map(which), fs::symlink_metadata(path).map(which)), (Ok(one), Ok(other)) if one == other)
-}
-
-/// What is open cannot be removed there.
-#[cfg(not(unix))]
-fn is_at(_: &File, _: &Path) -> bool {
-    true
 }
 
 #[cfg(test)]

@@ -10,6 +10,10 @@ use std::{
     time::Duration,
 };
 
+#[cfg(unix)]
+use sso_agent_os::private;
+use sso_agent_os::process;
+
 use super::{StoreError, files};
 
 /// A process that was just being started by a holder who died has the lock until it is another program.
@@ -19,6 +23,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Held as long as this lives; children do not inherit it.
 #[derive(Debug)]
 pub(crate) struct StoreLock {
+    #[cfg_attr(windows, expect(dead_code, reason = "it is there to be held"))]
     file: File,
 }
 
@@ -49,7 +54,7 @@ impl StoreLock {
                 Err(TryLockError::Error(cause)) => return Err(failed(cause)),
             }
             let pid = read_pid(&mut file);
-            if waited >= PASSES || pid.is_none_or(is_alive) {
+            if waited >= PASSES || pid.is_none_or(process::is_alive) {
                 return Err(LockError::Held { pid });
             }
             std::thread::sleep(LOOK_AGAIN);
@@ -64,27 +69,8 @@ impl StoreLock {
     /// Whether it still is at this path, where others look for it.
     #[cfg(unix)]
     pub(crate) fn is_at(&self, path: &Path) -> bool {
-        use std::os::unix::fs::MetadataExt as _;
-        let which = |found: io::Result<std::fs::Metadata>| found.ok().map(|found| (found.dev(), found.ino()));
-        let ours = which(self.file.metadata());
-        ours.is_some() && which(path.symlink_metadata()) == ours
+        private::is_at(&self.file, path)
     }
-}
-
-/// Whether there is such a process; where that cannot be told there is.
-#[cfg(unix)]
-fn is_alive(pid: u32) -> bool {
-    use rustix::{
-        io::Errno,
-        process::{Pid, test_kill_process},
-    };
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    pid.is_none_or(|pid| test_kill_process(pid) != Err(Errno::SRCH))
-}
-
-#[cfg(not(unix))]
-fn is_alive(_: u32) -> bool {
-    true
 }
 
 fn write_pid(file: &mut File) -> io::Result<()> {
@@ -125,7 +111,7 @@ mod tests {
         StoreLock::take(dir.path(), NAME).unwrap();
     }
 
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     #[test]
     fn what_is_not_a_lock_file_is_refused_and_left_alone() {
         use rustix::fs::{CWD, FileType, Mode, mknodat};

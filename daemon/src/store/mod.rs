@@ -26,9 +26,7 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 pub(crate) use self::{
-    files::{
-        open as open_private, private_dir, read as read_private, sweep, sync_dir, write as write_private,
-    },
+    files::{open as open_private, private_dir, read as read_private, sweep, write as write_private},
     keyring::{Keyring, KeyringError, SystemKeyring},
     keys::{BadPassphrase, GivenKeys, KeySetup},
     lock::{LockError, StoreLock},

@@ -15,6 +15,7 @@ use std::{
 
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
+use sso_agent_os::private;
 use sso_agent_proto::agent::Key;
 use zeroize::Zeroizing;
 
@@ -218,7 +219,7 @@ impl Store for SealedFiles {
         if let Some(spare) = &self.spare {
             spare.remove(&name).map_err(|cause| StoreError::at(&spare.path(&name), cause))?;
         }
-        files::sync_dir(&self.sessions).map_err(|cause| StoreError::at(&self.sessions, cause))
+        private::sync_dir(&self.sessions).map_err(|cause| StoreError::at(&self.sessions, cause))
     }
 
     fn seal(&self, what: &str, content: Zeroizing<Vec<u8>>) -> Result<Vec<u8>, StoreError> {
@@ -310,11 +311,11 @@ impl Room {
         let mut draft = draft.map_err(failed)?;
         draft.write(sealed).and_then(|()| draft.sync()).map_err(failed)?;
         {
-            let _held = files::hold(&self.store.sessions).map_err(failed)?;
+            let _held = private::hold(&self.store.sessions).map_err(failed)?;
             self.store.set_aside(path)?;
             draft.place(path).map_err(failed)?;
         }
-        files::sync_dir(&self.store.sessions).map_err(failed)
+        private::sync_dir(&self.store.sessions).map_err(failed)
     }
 }
 

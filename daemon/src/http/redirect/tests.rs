@@ -190,6 +190,7 @@ async fn every_page_may_be_shown_and_nothing_else() {
     }
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn nobody_shares_a_port_that_is_listened_at() {
     use rustix::net::{AddressFamily, SocketType, bind, listen, socket, sockopt};

@@ -3,10 +3,9 @@
 use std::{fs, path::Path, sync::Arc};
 
 use secrecy::SecretString;
+use sso_agent_os::private;
 
-use super::{
-    Found, Keys, SealingKey, Source, StoreError, chosen, credential, file, files, no_key, passphrase,
-};
+use super::{Found, Keys, SealingKey, Source, StoreError, chosen, credential, file, no_key, passphrase};
 
 impl Keys {
     /// Makes the key there the current one, durably. The one before stays where it is.
@@ -95,5 +94,5 @@ impl Found {
 
 fn remove(dir: &Path, name: &str) -> Result<(), StoreError> {
     let path = dir.join(name);
-    fs::remove_file(&path).and_then(|()| files::sync_dir(dir)).map_err(|cause| StoreError::at(&path, cause))
+    fs::remove_file(&path).and_then(|()| private::sync_dir(dir)).map_err(|cause| StoreError::at(&path, cause))
 }

@@ -11,6 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sso_agent_os::private;
+
 use super::{Bad, ENDING, Loaded, SealedFiles, StoreError, Trouble, Unreadable, file_name};
 use crate::store::files;
 
@@ -21,7 +23,7 @@ impl SealedFiles {
     /// Moves what is in the way of a new record, and cannot be read, to a name of its own.
     pub(super) fn set_aside(&self, path: &Path) -> Result<(), StoreError> {
         if let Err(cause) = files::read(path)
-            && cause.raw_os_error().is_some_and(passes)
+            && private::passes(&cause)
         {
             return Err(StoreError::at(path, cause));
         }
@@ -36,7 +38,7 @@ impl SealedFiles {
         if unreadable.trouble != Trouble::Damaged || unreadable.path.parent() != Some(&self.sessions) {
             return unreadable;
         }
-        let Ok(_held) = files::hold(&self.sessions) else { return unreadable };
+        let Ok(_held) = private::hold(&self.sessions) else { return unreadable };
         match self.read(&unreadable.path) {
             Err(still) if still == unreadable => match self.move_aside(&unreadable.path, &still) {
                 Ok(path) => Unreadable { path, ..unreadable },
@@ -49,7 +51,7 @@ impl SealedFiles {
     fn move_aside(&self, path: &Path, unreadable: &Unreadable) -> Result<PathBuf, StoreError> {
         let aside = asides(path).find(|aside| aside.symlink_metadata().is_err()).unwrap_or_default();
         fs::rename(path, &aside).map_err(|cause| StoreError::at(path, cause))?;
-        let _ = files::sync_dir(&self.sessions);
+        let _ = private::sync_dir(&self.sessions);
         tracing::warn!(%unreadable, aside = %aside.display(), "set aside; nothing of it was changed");
         Ok(aside)
     }
@@ -84,21 +86,6 @@ impl SealedFiles {
         };
         Some(bad.at(&aside))
     }
-}
-
-/// Whether a failure says nothing about the file: there were no descriptors, no memory, a sick disk.
-#[cfg(unix)]
-fn passes(code: i32) -> bool {
-    use rustix::io::Errno;
-    [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO, Errno::INTR]
-        .iter()
-        .any(|no| no.raw_os_error() == code)
-}
-
-/// Nothing is known of the codes here.
-#[cfg(not(unix))]
-fn passes(_: i32) -> bool {
-    false
 }
 
 /// The names under which what was at `path` is kept.

@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, io::Write as _, process::Command};
 use tempfile::{TempDir, tempdir};
 
 use super::{aside::asides, *};
-use crate::store::{
-    keys::testing::{Silent, Unlocked},
-    record::example,
-};
+use crate::store::{keys::testing::Silent, record::example};
 
 const ID: &str = "adb-1.azuredatabricks.net#work";
 const OTHER: &str = "other";
@@ -266,9 +263,10 @@ mod mounted {
     }
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod planted {
     use super::*;
+    use crate::store::keys::testing::Unlocked;
     use rustix::fs::{CWD, FileType, Mode, mknodat};
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 

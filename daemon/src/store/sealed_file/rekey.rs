@@ -7,6 +7,8 @@
 
 use std::{ffi::OsStr, fs, path::Path};
 
+use sso_agent_os::private;
+
 use super::{Resealed, SealedFiles, StoreError};
 use crate::store::{
     files::{self, Draft},
@@ -26,7 +28,7 @@ impl SealedFiles {
                 Err(error) => return Err(error),
             }
         }
-        files::sync_dir(&self.sessions).map_err(|cause| StoreError::at(&self.sessions, cause))?;
+        private::sync_dir(&self.sessions).map_err(|cause| StoreError::at(&self.sessions, cause))?;
         Ok(resealed)
     }
 
@@ -42,7 +44,7 @@ impl SealedFiles {
                 .map_err(|error| failed(std::io::Error::other(error)))?;
             let mut draft = Draft::begin(&self.sessions).map_err(failed)?;
             draft.write(&sealed).and_then(|()| draft.sync()).map_err(failed)?;
-            let _held = files::hold(&self.sessions).map_err(failed)?;
+            let _held = private::hold(&self.sessions).map_err(failed)?;
             if files::read(&path).map_err(failed)?.is_some_and(|now| now == file) {
                 return draft.place(&path).map_err(failed);
             }

@@ -13,6 +13,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sso_agent_os::private;
+
 use super::{ENDING, Record, SealedFiles, StoreError, Trouble, Unreadable, sealed_names};
 use crate::store::files::{self, Draft};
 
@@ -89,7 +91,7 @@ impl Spare {
 
     /// Nobody else moves anything here while this lives; where there is a second process, there are locks.
     fn hold(&self) -> io::Result<Option<File>> {
-        files::hold(&self.dir)
+        private::hold(&self.dir)
     }
 }
 
@@ -131,7 +133,7 @@ impl SealedFiles {
         let mut draft = Draft::begin(&self.sessions).map_err(failed)?;
         draft.write(sealed).and_then(|()| draft.sync()).map_err(failed)?;
         {
-            let _held = files::hold(&self.sessions).map_err(failed)?;
+            let _held = private::hold(&self.sessions).map_err(failed)?;
             let on_disk = self.read(&path);
             if on_disk.is_ok_and(|found| found.is_none_or(|record| record.generation < generation)) {
                 draft.place(&path).map_err(failed)?;
@@ -143,7 +145,7 @@ impl SealedFiles {
                 self.set_aside(&path)?;
                 draft.place(&path).map_err(failed)?;
             }
-            files::sync_dir(&self.sessions).map_err(failed)?;
+            private::sync_dir(&self.sessions).map_err(failed)?;
         }
         spare.drop_copy(name, sealed).map_err(failed)
     }

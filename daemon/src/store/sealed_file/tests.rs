@@ -244,7 +244,7 @@ fn many_sessions_are_read_by_several_threads_and_all_come_back() {
     assert_eq!((loaded.records.len(), loaded.unreadable.len()), (1000, 0));
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod private {
     use super::*;
     use rustix::fs::{CWD, FileType, Mode, mknodat};

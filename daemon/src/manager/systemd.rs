@@ -1,14 +1,11 @@
-//! What systemd hands us and wants to hear: sockets, readiness, the watchdog.
-//!
-//! Outside systemd all of it does nothing.
+//! systemd: sockets, readiness, the watchdog.
 
 use std::{os::fd::OwnedFd, time::Duration};
 
 use sd_notify::NotifyState;
 
-/// The names that our socket units give.
-pub(crate) const RPC: &str = "rpc";
-pub(crate) const HTTP: &str = "http";
+use super::{HTTP, RPC};
+use crate::rpc::socket::Listening;
 
 /// All sockets of one unit have one name: where a socket is tells them apart.
 const HTTP_SOCKET: &str = "http.sock";
@@ -30,7 +27,7 @@ impl Inherited {
     }
 
     /// The socket of that name.
-    pub(crate) fn named(&mut self, name: &str) -> Option<OwnedFd> {
+    pub(crate) fn named(&mut self, name: &str) -> Option<Listening> {
         let at = self.0.iter().position(|(found, _)| found == name)?;
         Some(self.0.swap_remove(at).1)
     }
@@ -52,29 +49,20 @@ fn adopt(fd: std::os::fd::RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// Tells systemd that clients can come.
-pub(crate) fn ready(status: &str) {
+pub(super) fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// Tells systemd that no more clients are served.
-pub(crate) fn stopping() {
+pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// Tells systemd that the driver is alive.
-pub(crate) fn alive() {
+pub(super) fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
-/// How often [`alive`] has to be called, if systemd watches.
-pub(crate) fn watchdog() -> Option<Duration> {
+pub(super) fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)
-}
-
-/// Whether stderr is the journal.
-pub(crate) fn writes_to_journal() -> bool {
-    std::env::var_os("JOURNAL_STREAM").is_some()
 }
 
 fn tell(state: &[NotifyState<'_>]) {

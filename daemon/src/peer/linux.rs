@@ -9,6 +9,8 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use sso_agent_os::user::User;
+
 /// IPv4 sockets, and those of IPv6, which may talk IPv4 too.
 const TABLES: [&str; 2] = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
 
@@ -19,7 +21,7 @@ const LOOKS: usize = 3;
 const LONGEST_ROW: u64 = 512;
 
 /// See [`super::owner_of`].
-pub(super) fn owner_of(local: SocketAddr, peer: SocketAddr) -> io::Result<Option<u32>> {
+pub(super) fn owner_of(local: SocketAddr, peer: SocketAddr) -> io::Result<Option<User>> {
     for _ in 0..LOOKS {
         for table in TABLES {
             let found = match File::open(table) {
@@ -29,7 +31,7 @@ pub(super) fn owner_of(local: SocketAddr, peer: SocketAddr) -> io::Result<Option
                 Err(error) => return Err(error),
             };
             if found.is_some() {
-                return Ok(found);
+                return Ok(found.map(User::numbered));
             }
         }
     }
