@@ -24,6 +24,7 @@ use sso_agent_proto::{
 use crate::{
     Result, autostart,
     deadline::{Deadline, Over},
+    stream,
     wire::{self, Line, Trouble},
 };
 
@@ -360,10 +361,12 @@ impl Connection {
             supported(self.stream.set_recv_timeout(left))?;
             match self.stream.read(&mut *buffer) {
                 Ok(0) => return Err(Trouble::HungUp),
-                Ok(length) => self
-                    .lines
-                    .push(&buffer[..length])
-                    .map_err(|_| Trouble::Nonsense("the agent sent a message that is too long"))?,
+                Ok(length) => {
+                    stream::answered(&self.stream);
+                    self.lines
+                        .push(&buffer[..length])
+                        .map_err(|_| Trouble::Nonsense("the agent sent a message that is too long"))?;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }

@@ -20,9 +20,9 @@ pub(crate) enum Shut {
 }
 
 pub(crate) fn open(socket: &Path) -> Result<Stream, Shut> {
-    trust::place(socket)?;
+    system::place(socket)?;
     let stream = Stream::connect(name(socket)?).map_err(|error| refused(socket, &error))?;
-    trust::peer(&stream, socket)?;
+    system::peer(&stream, socket)?;
     Ok(stream)
 }
 
@@ -30,10 +30,15 @@ pub(crate) fn open(socket: &Path) -> Result<Stream, Shut> {
 pub(crate) async fn open_async(socket: &Path) -> Result<interprocess::local_socket::tokio::Stream, Shut> {
     use interprocess::local_socket::{tokio::Stream, traits::tokio::Stream as _};
 
-    trust::place(socket)?;
+    system::place(socket)?;
     let stream = Stream::connect(name(socket)?).await.map_err(|error| refused(socket, &error))?;
-    trust::peer(&stream, socket)?;
+    system::peer(&stream, socket)?;
     Ok(stream)
+}
+
+/// An answer came, so the agent has read all that it was sent.
+pub(crate) fn answered(stream: &Stream) {
+    system::answered(stream);
 }
 
 fn name(socket: &Path) -> Result<Name<'_>, Shut> {
@@ -49,7 +54,7 @@ fn refused(socket: &Path, error: &io::Error) -> Shut {
 }
 
 #[cfg(unix)]
-mod trust {
+mod system {
     use std::{
         fs,
         os::unix::fs::{FileTypeExt as _, MetadataExt as _},
@@ -95,6 +100,8 @@ mod trust {
         }
     }
 
+    pub(super) fn answered(_: &interprocess::local_socket::Stream) {}
+
     fn metadata(path: &Path) -> Result<fs::Metadata, Shut> {
         fs::metadata(path).map_err(|error| super::refused(path, &error))
     }
@@ -120,7 +127,7 @@ mod trust {
 /// A name of a pipe is anybody's who takes it first; but whose the pipe is can be asked, and whoever made it
 /// can neither read nor become its client before that one has written something.
 #[cfg(windows)]
-mod trust {
+mod system {
     use std::{io, os::windows::io::AsHandle as _, path::Path};
 
     use interprocess::local_socket::Stream;
@@ -150,6 +157,12 @@ mod trust {
 
     pub(super) fn place(_: &Path) -> Result<(), Shut> {
         Ok(())
+    }
+
+    /// Otherwise a thread would see to that after the pipe is closed, and hold up the end of the program.
+    pub(super) fn answered(stream: &Stream) {
+        let Stream::NamedPipe(pipe) = stream;
+        pipe.inner().assume_flushed();
     }
 
     pub(super) fn peer(stream: &impl Owned, pipe: &Path) -> Result<(), Shut> {

@@ -87,6 +87,17 @@ impl Places {
         Self::find(|name| std::env::var_os(name), Defaults::of_user)
     }
 
+    /// The places of an agent that has a folder to itself, as in a demo.
+    ///
+    /// # Errors
+    /// Windows does not say who this user is, or the path is too long for a socket.
+    pub fn within(folder: &Path) -> Result<Self, PlaceError> {
+        let socket = meeting::within(folder)?;
+        let http_socket = meeting::for_http(&socket);
+        meeting::fits(&http_socket)?;
+        Ok(Self { socket, http_socket, config: folder.join("config.toml"), state: folder.join("state") })
+    }
+
     fn find(
         var: impl Fn(&str) -> Option<OsString>,
         defaults: impl Fn() -> Option<Defaults>,
@@ -155,6 +166,11 @@ mod meeting {
         Ok(folder.join("agent.sock"))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "other systems may not say who we are")]
+    pub(super) fn within(folder: &Path) -> Result<PathBuf, PlaceError> {
+        Ok(folder.join("agent.sock"))
+    }
+
     /// Beside it.
     pub(super) fn for_http(socket: &Path) -> PathBuf {
         socket.with_file_name("http.sock")
@@ -189,8 +205,17 @@ mod meeting {
     use super::{OsString, Path, PathBuf, PlaceError};
 
     pub(super) fn place(_: &impl Fn(&str) -> Option<OsString>, _: &Path) -> Result<PathBuf, PlaceError> {
+        named("")
+    }
+
+    /// After the folder, which is nobody else's.
+    pub(super) fn within(folder: &Path) -> Result<PathBuf, PlaceError> {
+        named(&format!("-{}", folder.to_string_lossy().replace(['\\', '/', ':'], "-")))
+    }
+
+    fn named(which: &str) -> Result<PathBuf, PlaceError> {
         let user = User::me().map_err(|_| PlaceError::NoUser)?;
-        Ok(PathBuf::from(format!(r"\\.\pipe\sso-agent-{user}")))
+        Ok(PathBuf::from(format!(r"\\.\pipe\sso-agent-{user}{which}")))
     }
 
     /// The same name, and what is spoken there.

@@ -32,6 +32,7 @@ const UNSAFE: &[&str] = &[
     "daemon/src/process/windows.rs",
     "proto/os/src/macos.rs",
     "proto/os/src/windows/descriptor.rs",
+    "proto/os/src/windows/lock.rs",
     "proto/os/src/windows/process.rs",
     "proto/os/src/windows/user.rs",
 ];

@@ -125,7 +125,7 @@ impl<'a> Starter<'a> {
 
     fn step(&mut self) -> Result<()> {
         match &mut self.turn {
-            Turn::Waiting if self.lock.try_lock().is_ok() => self.turn = Turn::Ours,
+            Turn::Waiting if private::try_lock(&self.lock).is_ok() => self.turn = Turn::Ours,
             Turn::Waiting | Turn::Left => {}
             Turn::Ours => {
                 self.log.rotate();

@@ -134,9 +134,11 @@ mod tests {
     use super::*;
     use databrickscfg::Config;
 
+    const HOME: &str = if cfg!(windows) { "C:/u" } else { "/home/u" };
+
     fn read(body: &str) -> Profile {
         let config = Config::parse(&format!("[p]\n{body}")).unwrap();
-        profile(config.profile("p").unwrap(), Some("/home/u"))
+        profile(config.profile("p").unwrap(), Some(HOME))
     }
 
     fn problem(body: &str) -> String {
@@ -158,7 +160,7 @@ mod tests {
         ));
         let file = identity("auth_type = file-oidc\noidc_token_filepath = ~/t");
         let Identity::Machine(Machine::Subject(SubjectAt::File(path))) = file else { panic!("{file:?}") };
-        assert_eq!(path, "/home/u/t");
+        assert_eq!(path, format!("{HOME}/t"));
         let named = identity("auth_type = env-oidc\noidc_token_env = MY_TOKEN");
         let Identity::Machine(Machine::Subject(SubjectAt::Variable(name))) = named else {
             panic!("{named:?}")

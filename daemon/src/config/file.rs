@@ -147,8 +147,14 @@ mod tests {
         let set =
             |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).map(str::to_owned);
         let all: Vec<String> = CONFIG_TEMPLATE.lines().filter_map(set).collect();
-        let settings = read(&all.join("\n")).unwrap();
+        let settings = read(&here(&all.join("\n"))).unwrap();
         assert_eq!((settings.profile.len(), settings.force_refresh_within), (2, FORCE_REFRESH_WITHIN));
+    }
+
+    /// With paths as this system has them.
+    fn here(text: &str) -> String {
+        let root = if cfg!(windows) { "C:/" } else { "/" };
+        text.replace("\"/", &format!("\"{root}"))
     }
 
     #[test]
@@ -184,9 +190,13 @@ mod tests {
     #[test]
     fn how_issuers_are_reached_is_said_here() {
         let settings =
-            read("proxy = \"http://me:CANARY@p:1\"\nno_proxy = [\"a\"]\nca_file = \"/ca.pem\"\n").unwrap();
+            read(&here("proxy = \"http://me:CANARY@p:1\"\nno_proxy = [\"a\"]\nca_file = \"/ca.pem\"\n"))
+                .unwrap();
         let reach = settings.reach();
-        assert_eq!((reach.no_proxy, reach.ca), (vec!["a".to_owned()], vec![PathBuf::from("/ca.pem")]));
+        assert_eq!(
+            (reach.no_proxy, reach.ca),
+            (vec!["a".to_owned()], vec![PathBuf::from(here("\"/ca.pem").trim_matches('"'))])
+        );
         assert!(!format!("{settings:?}").contains("CANARY"));
     }
 }

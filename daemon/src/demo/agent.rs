@@ -1,6 +1,11 @@
 //! An agent in a thread of this program, which keeps nothing on disk.
 
-use std::{io, path::Path, sync::mpsc, thread::JoinHandle};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread::JoinHandle,
+};
 
 use sso_agent_proto::places::Places;
 
@@ -10,20 +15,17 @@ use crate::app::{self, Options, StartError};
 #[derive(Debug)]
 pub struct Ephemeral {
     thread: JoinHandle<Result<(), StartError>>,
+    socket: PathBuf,
 }
 
 impl Ephemeral {
-    /// Starts an agent whose socket is `agent.sock` in `folder`; it accepts clients when this returns.
+    /// Starts an agent that has `folder` to itself; it accepts clients when this returns.
     ///
     /// # Errors
     /// What keeps it from starting.
     pub fn start(folder: &Path) -> io::Result<Self> {
-        let places = Places {
-            socket: folder.join("agent.sock"),
-            http_socket: folder.join("http.sock"),
-            config: folder.join("config.toml"),
-            state: folder.join("state"),
-        };
+        let places = Places::within(folder).map_err(io::Error::other)?;
+        let socket = places.socket.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (told, ready) = mpsc::channel();
         let thread = std::thread::Builder::new().name("agent".to_owned()).spawn(move || {
@@ -34,9 +36,14 @@ impl Ephemeral {
             runtime.block_on(app::run(Options { places, ephemeral: true }, serving, std::future::pending()))
         })?;
         match ready.recv() {
-            Ok(()) => Ok(Self { thread }),
+            Ok(()) => Ok(Self { thread, socket }),
             Err(_) => Err(ended(thread)),
         }
+    }
+
+    /// Where it can be asked.
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Waits until it has ended.

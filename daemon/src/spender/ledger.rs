@@ -145,7 +145,7 @@ impl Present {
         let path = state.join(PRESENT);
         let opened = store::open_private(&path, OpenOptions::new().read(true).write(true).create(true));
         let file = opened.map_err(|cause| StoreError::at(&path, cause))?;
-        file.lock_shared().map_err(|cause| StoreError::at(&path, cause))?;
+        private::lock_shared(&file).map_err(|cause| StoreError::at(&path, cause))?;
         Ok(Self(file))
     }
 
@@ -157,7 +157,7 @@ impl Present {
         let file = file.map_err(failed)?;
         let mut waited = Duration::ZERO;
         loop {
-            match file.try_lock() {
+            match private::try_lock(&file) {
                 Ok(()) => return Ok(Self(file)),
                 Err(TryLockError::WouldBlock) if waited < PATIENCE => {
                     std::thread::sleep(LOOK_AGAIN);
@@ -285,7 +285,7 @@ fn wait_for(path: &Path) -> io::Result<File> {
 /// The file at `path`, locked; `None` while another process has it, or has just removed it.
 fn lock(path: &Path) -> io::Result<Option<File>> {
     let file = store::open_private(path, OpenOptions::new().read(true).write(true).create(true))?;
-    match file.try_lock() {
+    match private::try_lock(&file) {
         Ok(()) if private::is_at(&file, path) => Ok(Some(file)),
         Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(error),

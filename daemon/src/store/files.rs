@@ -99,7 +99,7 @@ pub(crate) fn sweep(dir: &Path) -> io::Result<()> {
 
 fn sweep_one(path: &Path) {
     let file = private::open(path, OpenOptions::new().read(true));
-    if file.as_ref().is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock))) {
+    if file.as_ref().is_ok_and(|file| matches!(private::try_lock(file), Err(TryLockError::WouldBlock))) {
         return;
     }
     tracing::debug!(path = %path.display(), "unfinished file removed");
@@ -136,17 +136,13 @@ impl Draft {
 
     /// Takes the place of whatever is at `path`; [`private::sync_dir`] makes that durable.
     pub(super) fn place(self, path: &Path) -> io::Result<()> {
-        let mut file = self.0;
-        for pause in (1..=TRIES).map(|again| PAUSE * again) {
-            match file.persist(path) {
-                Ok(_) => return Ok(()),
-                Err(refused) if private::is_in_use(&refused.error) => file = refused.file,
-                Err(refused) => return Err(refused.error),
-            }
-            std::thread::sleep(pause);
+        // Open, and so locked, until it has its name.
+        let (_file, beside) = self.0.keep().map_err(|refused| refused.error)?;
+        let placed = rename(&beside, path);
+        if placed.is_err() {
+            let _ = fs::remove_file(&beside);
         }
-        file.persist(path)?;
-        Ok(())
+        placed
     }
 
     /// Puts `content` in the place of whatever is at `path`; durable when this returns.
@@ -156,6 +152,16 @@ impl Draft {
         self.place(path)?;
         private::sync_dir(path.parent().unwrap_or(path))
     }
+}
+
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    for again in 1..=TRIES {
+        match fs::rename(from, to) {
+            Err(error) if private::is_in_use(&error) => std::thread::sleep(PAUSE * again),
+            outcome => return outcome,
+        }
+    }
+    fs::rename(from, to)
 }
 
 /// Where the file system cannot promise room, the write will tell.

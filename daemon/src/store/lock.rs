@@ -10,9 +10,7 @@ use std::{
     time::Duration,
 };
 
-#[cfg(unix)]
-use sso_agent_os::private;
-use sso_agent_os::process;
+use sso_agent_os::{private, process};
 
 use super::{StoreError, files};
 
@@ -48,7 +46,7 @@ impl StoreLock {
             .map_err(failed)?;
         let mut waited = Duration::ZERO;
         loop {
-            match file.try_lock() {
+            match private::try_lock(&file) {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(cause)) => return Err(failed(cause)),

@@ -4,7 +4,7 @@
 //! blocks whoever opens it, a second name elsewhere. All are refused, and none is touched.
 
 use std::{
-    fs::{File, Metadata, OpenOptions},
+    fs::{File, Metadata, OpenOptions, TryLockError},
     io,
     path::Path,
 };
@@ -84,12 +84,37 @@ pub fn be_private(path: &Path, file: &File) -> io::Result<()> {
     system::be_private(path, file)
 }
 
-/// Locks a file until it is closed; whether it still is at its path then, or was removed before.
+/// Locks a file until it is closed, and waits for whoever has it. Locks are among those who ask for them, and
+/// keep nobody else from reading or writing.
+///
+/// # Errors
+/// The file system's: `Unsupported` where it has none.
+pub fn lock(file: &File) -> io::Result<()> {
+    system::lock(file)
+}
+
+/// The same, together with all who ask for it in this way.
+///
+/// # Errors
+/// As for [`lock`].
+pub fn lock_shared(file: &File) -> io::Result<()> {
+    system::lock_shared(file)
+}
+
+/// The same as [`lock`], without waiting.
+///
+/// # Errors
+/// Somebody has it, or as for [`lock`].
+pub fn try_lock(file: &File) -> Result<(), TryLockError> {
+    system::try_lock(file)
+}
+
+/// Locks a file; whether it still is at its path then, or was removed before.
 ///
 /// # Errors
 /// The file system's. Where it has no locks, there is no second process either, and that is no error.
 pub fn locked(path: &Path, file: &File) -> io::Result<bool> {
-    match file.lock() {
+    match lock(file) {
         Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
         Ok(()) | Err(_) => Ok(is_at(file, path)),
     }
@@ -118,7 +143,7 @@ impl Identity {
 /// The file system's.
 pub fn hold(folder: &Path) -> io::Result<Option<File>> {
     let held = system::to_hold(folder)?;
-    match held.lock() {
+    match lock(&held) {
         Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
         outcome => outcome.map(|()| Some(held)),
     }

@@ -22,8 +22,9 @@ use sso_agent_client::{
 
 use crate::{args, browser, exit::Failure, output::Output};
 
-/// Short, so that the refresh can be watched.
-const LIFETIME: Duration = Duration::from_secs(10);
+/// Short, so that the refresh can be watched; long enough that a hundred processes start before it, which takes
+/// Windows its time.
+const LIFETIME: Duration = Duration::from_secs(if cfg!(windows) { 30 } else { 10 });
 
 /// What the demo showed.
 #[derive(Debug, Serialize)]
@@ -46,7 +47,7 @@ pub(crate) fn run(args: args::Demo, output: &Output) -> Result<(), Failure> {
         .map_err(broken("the demo issuer does not start"))?;
     let folder = tempfile::tempdir().map_err(broken("there is no room for the demo"))?;
     let running = Ephemeral::start(folder.path()).map_err(broken("the agent does not start"))?;
-    let socket = folder.path().join("agent.sock");
+    let socket = running.socket().to_owned();
     say(&format!("1. An issuer at {}, and an agent that keeps nothing on disk.", issuer.url()))?;
 
     let mut agent = Agent::connect_to(&socket)?;

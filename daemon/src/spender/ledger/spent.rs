@@ -11,6 +11,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use sso_agent_os::private;
+
 use super::Fingerprint;
 use crate::store::{StoreError, open_private, write_private};
 
@@ -52,7 +54,7 @@ impl Spent {
     /// Remembers a fingerprint. A disk that does not take it keeps no token from being handed out: what is
     /// forgotten then is told from a good one by the issuer only.
     pub(super) fn add(&self, print: &Fingerprint) {
-        // Held, so that this process has one writer; the files' own locks are for others.
+        // Held, so that this process has one writer; the folder's lock is for others.
         let mut memory = self.memory();
         memory.insert(*print);
         for path in &self.files {
@@ -70,8 +72,8 @@ impl Spent {
         let mut memory = self.memory();
         memory.remove(print);
         for path in &self.files {
-            let without = read(path).and_then(|known| {
-                let size = size_of::<Fingerprint>();
+            let without = turn(path).and_then(|_turn| {
+                let (known, size) = (read(path)?, size_of::<Fingerprint>());
                 let others: Vec<u8> =
                     known.chunks_exact(size).filter(|known| known != print).flatten().copied().collect();
                 write_private(path, &others)
@@ -99,13 +101,19 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
+/// Waits until nobody else writes in the same folder.
+fn turn(path: &Path) -> io::Result<Option<File>> {
+    private::hold(path.parent().unwrap_or(path))
+}
+
 /// A write that broke off leaves part of a fingerprint, which the next one is put over.
 fn append(path: &Path, print: &Fingerprint) -> io::Result<()> {
+    let _turn = turn(path)?;
     let mut file: File = open_private(path, OpenOptions::new().read(true).write(true).create(true))?;
-    file.lock()?;
     let size = size_of::<Fingerprint>() as u64;
     let whole = file.metadata()?.len() / size;
     if whole as usize >= MOST {
+        drop(file);
         let known = read(path)?;
         let later = known.get(known.len() / 2 / 16 * 16..).unwrap_or_default();
         return write_private(path, &[later, print].concat());

@@ -65,20 +65,21 @@ fn a_file_that_is_locked_is_locked_for_others_until_it_is_closed() {
     let file = home.file("f");
     assert!(locked(&home.at("f"), &file).unwrap());
     let other = home.file("f");
-    assert!(matches!(other.try_lock(), Err(fs::TryLockError::WouldBlock)));
+    assert!(matches!(try_lock(&other), Err(TryLockError::WouldBlock)));
     drop(file);
-    other.try_lock().unwrap();
+    lock_shared(&other).unwrap();
+    lock_shared(&home.file("f")).unwrap();
+    assert!(matches!(try_lock(&home.file("f")), Err(TryLockError::WouldBlock)));
 }
 
 #[test]
-fn whoever_holds_a_lock_can_read_and_write_what_is_locked() {
+fn what_is_locked_can_be_read_and_written_by_all() {
     let home = Home::new();
     let mut file = home.file("f");
     assert!(locked(&home.at("f"), &file).unwrap());
     file.write_all(b"within").unwrap();
     let mut text = String::new();
-    io::Seek::rewind(&mut file).unwrap();
-    file.read_to_string(&mut text).unwrap();
+    home.file("f").read_to_string(&mut text).unwrap();
     assert_eq!(text, "within");
 }
 
@@ -99,9 +100,9 @@ fn a_folder_that_is_held_is_held_until_it_is_let_go() {
     create_dir(&home.at("a")).unwrap();
     let held = hold(&home.at("a")).unwrap().unwrap();
     let second = system::to_hold(&home.at("a")).unwrap();
-    assert!(matches!(second.try_lock(), Err(fs::TryLockError::WouldBlock)));
+    assert!(matches!(try_lock(&second), Err(TryLockError::WouldBlock)));
     drop(held);
-    second.try_lock().unwrap();
+    try_lock(&second).unwrap();
     sync_dir(&home.at("a")).unwrap();
 }
 

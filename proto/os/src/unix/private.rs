@@ -1,7 +1,7 @@
 //! Owners, modes and links.
 
 use std::{
-    fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions},
+    fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError},
     io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
@@ -98,6 +98,18 @@ pub(crate) fn identity(found: &Metadata) -> Identity {
 pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     let (one, other) = (file.metadata(), fs::symlink_metadata(path));
     matches!((one, other), (Ok(one), Ok(other)) if identity(&one) == identity(&other))
+}
+
+pub(crate) fn lock(file: &File) -> io::Result<()> {
+    file.lock()
+}
+
+pub(crate) fn lock_shared(file: &File) -> io::Result<()> {
+    file.lock_shared()
+}
+
+pub(crate) fn try_lock(file: &File) -> Result<(), TryLockError> {
+    file.try_lock()
 }
 
 pub(crate) fn to_hold(folder: &Path) -> io::Result<File> {

@@ -2,6 +2,7 @@
 
 mod access;
 pub(crate) mod descriptor;
+mod lock;
 pub(crate) mod private;
 pub(crate) mod process;
 pub(crate) mod user;

@@ -24,6 +24,7 @@ use windows_sys::Win32::{
     },
 };
 
+pub(crate) use super::lock::{lock, lock_shared, try_lock};
 use super::{access::Descriptor, descriptor, user};
 use crate::private::{NotPrivate, Was};
 
