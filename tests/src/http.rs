@@ -2,8 +2,6 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::Duration;
 use url::Url;
 
@@ -46,14 +44,15 @@ pub fn send(url: &Url, headers: &[(&str, &str)], body: Option<&str>) -> io::Resu
 ///
 /// # Errors
 /// As of [`send`].
+#[cfg(unix)]
 pub fn send_to(
-    socket: &Path,
+    socket: &std::path::Path,
     method: &str,
     target: &str,
     headers: &[(&str, &str)],
     body: Option<&str>,
 ) -> io::Result<Answer> {
-    let stream = UnixStream::connect(socket)?;
+    let stream = std::os::unix::net::UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     converse(stream, &request(method, target, "localhost", headers, body))
 }

@@ -76,6 +76,7 @@ pub fn system(name: &str) -> Option<PathBuf> {
 }
 
 /// Whether this is the superuser, who alone can become somebody else.
+#[cfg(unix)]
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }

@@ -1,6 +1,7 @@
 //! Who may connect: this user, and nobody else, whatever somebody did to the folder; and which agent
 //! owns the socket.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as it may")]
 
 use rustix::process::Signal;

@@ -1,6 +1,8 @@
 //! Custom OAuth apps of an account: the same requests as the SDK's, one app for one creation, and its secret
 //! where it belongs.
 
+#![cfg(unix)]
+
 use serde_json::{Value, json};
 use sso_agent_tests::rpc::Connection;
 use sso_agent_tests::sandbox::{files, read};

@@ -1,5 +1,6 @@
 //! What a browser is sent to and comes back by, with neighbours that are up to no good.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as it may")]
 
 use serde_json::{Value, json};

@@ -3,6 +3,7 @@
 //!
 //! Only root can look; anybody else leaves these out.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as it may")]
 
 use serde_json::{Value, json};

@@ -1,6 +1,8 @@
 //! What happens to programs that are running when the agent has nothing for them: they go on to their next
 //! way to sign in, or say what to type, and are healed by it.
 
+#![cfg(unix)]
+
 use serde_json::json;
 use sso_agent_tests::clients::{Bench, Client, Way};
 use sso_agent_tests::rpc::Connection;

@@ -1,6 +1,8 @@
 //! Databricks' own clients, unmodified, in every way in which they can be given the agent's tokens, at every
 //! shape of host. Prints what works as the table that the README shows.
 
+#![cfg(unix)]
+
 use sso_agent_tests::clients::{Bench, Client, Said, Way};
 use sso_agent_tests::{Agent, Finished, Provider, Sandbox, need};
 use std::process::Command;

@@ -1,6 +1,7 @@
 //! Web apps over the plain socket: a user signs in, the app holds a handle, and whatever is not that user's
 //! own callback changes nothing.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use serde_json::{Value, json};

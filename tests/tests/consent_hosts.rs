@@ -1,6 +1,7 @@
 //! Web apps' users at every shape of Databricks host, with the certified provider behind it: AWS, Azure, GCP,
 //! accounts, and Entra.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use serde_json::{Value, json};

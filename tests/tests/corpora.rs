@@ -1,5 +1,7 @@
 //! The corpora of the fuzz targets, gone through without a fuzzer: each input as it is, cut, and changed.
 
+#![cfg(unix)]
+
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

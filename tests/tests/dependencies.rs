@@ -1,5 +1,7 @@
 //! What comes into the tree: few packages, each direct one with its reason in `DEPENDENCIES.md`.
 
+#![cfg(unix)]
+
 use serde_json::Value;
 use sso_agent_tests::parts::source;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,8 @@
 //! Sign-ins that lead elsewhere than to a host's own server: Entra, GitHub's tokens for its workflows, and a
 //! document that somebody names.
 
+#![cfg(unix)]
+
 use serde_json::json;
 use sso_agent_tests::{Agent, Finished, Provider, Sandbox, need, token};
 

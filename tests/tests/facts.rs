@@ -1,5 +1,7 @@
 //! The tables of what must be shown (`tests/facts.md`, `tests/seed.md`, `tests/faults.md`) name tests that exist.
 
+#![cfg(unix)]
+
 use sso_agent_tests::parts;
 use std::fs;
 

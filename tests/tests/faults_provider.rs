@@ -2,6 +2,7 @@
 //! tokens are good for one use: the session survives, nothing is spent twice, tokens go on being served,
 //! and the person is told what is wrong.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as it may")]
 
 use serde_json::{Value, json};

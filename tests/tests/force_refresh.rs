@@ -1,5 +1,7 @@
 //! Everybody asks for a new token at once, as SDKs do out of habit, and the provider hears of it once.
 
+#![cfg(unix)]
+
 use serde_json::{Value, json};
 use sso_agent_tests::herd::Herd;
 use sso_agent_tests::{Agent, Finished, Provider, Sandbox, need, parts, token};

@@ -1,6 +1,8 @@
 //! What the Go and Java SDKs (and with Go: Terraform) want of the program named `databricks`. They cannot be
 //! run here, so these are their rules, read in their source: sdk-go v0.175.0, sdk-java v0.149.0.
 
+#![cfg(unix)]
+
 use serde_json::Value;
 use sso_agent_tests::{Agent, Finished, Provider, Sandbox, need, token};
 use std::fs;

@@ -1,5 +1,7 @@
 //! A thousand programs wake up together when the token has just expired.
 
+#![cfg(unix)]
+
 use rustix::process::Signal;
 use serde_json::json;
 use sso_agent_tests::herd::Herd;

@@ -1,5 +1,7 @@
 //! Hosts that say nothing of themselves, or nonsense: each has its way to a sign-in, or a clear word.
 
+#![cfg(unix)]
+
 use serde_json::json;
 use sso_agent_tests::{Agent, Finished, Provider, Sandbox, need, token};
 use std::time::{Duration, Instant};

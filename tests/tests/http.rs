@@ -1,5 +1,6 @@
 //! `http.sock`: the methods of the socket for tools that speak HTTP, curl among them.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as it may")]
 
 use serde_json::{Value, json};

@@ -1,5 +1,6 @@
 //! However carelessly the agent is started, it neither crashes nor writes where others read.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as it may")]
 
 use serde_json::json;

@@ -1,6 +1,8 @@
 //! Sign-ins that other tools keep in plain files move to the agent and live on there: files as the tools
 //! write them, refresh tokens that are good for one use.
 
+#![cfg(unix)]
+
 use serde_json::json;
 use sso_agent_tests::clients::OLDER;
 use sso_agent_tests::{Agent, Provider, Sandbox, need, parts};

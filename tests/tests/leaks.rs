@@ -4,6 +4,8 @@
 //! scenario has a sign-in, renewals, a careless server that repeats what it was sent, a rejection, a
 //! kill and a sign-out, at the most verbose level, while every process's arguments are watched.
 
+#![cfg(unix)]
+
 use serde_json::json;
 use sso_agent_tests::sandbox::{files, read};
 use sso_agent_tests::{Agent, Finished, Provider, Sandbox, arguments, need, token};

@@ -1,6 +1,7 @@
 //! How an agent begins, stays reachable and ends: many started at once, a socket that is taken away, told
 //! to stop in the middle of an exchange, and environments that nobody has by intent.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as it may")]
 
 use rustix::process::Signal;

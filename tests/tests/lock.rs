@@ -1,5 +1,6 @@
 //! `sso lock`: no token leaves a locked agent by any door, a restart opens nothing, and guessing is slow.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as it may")]
 
 use serde_json::{Value, json};

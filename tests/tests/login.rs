@@ -1,5 +1,7 @@
 //! A person signs in once; the command line does what its page of promises says, exit codes included.
 
+#![cfg(unix)]
+
 use serde_json::json;
 use sso_agent_tests::{Agent, Finished, Provider, Sandbox, need, token};
 

@@ -1,6 +1,8 @@
 //! Programs that sign in as themselves: by a secret, by a token of their platform, by what stands in a
 //! file. Their secrets stay where they are.
 
+#![cfg(unix)]
+
 use sso_agent_tests::herd::Herd;
 use sso_agent_tests::sandbox::{files, read};
 use sso_agent_tests::{Agent, Finished, Provider, Sandbox, need, token};

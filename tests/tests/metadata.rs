@@ -1,6 +1,7 @@
 //! The metadata service: what Databricks SDKs get, and who gets nothing. A port of 127.0.0.1 is open to
 //! every user, every container on the host's network and every page in a browser.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as it may")]
 
 use serde_json::Value;

@@ -1,6 +1,7 @@
 //! The units under a real systemd with a real user manager: activation, readiness, a sign-in, the
 //! watchdog, restarts, the journal, and a system that denies user namespaces.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as it may")]
 
 use sso_agent_tests::nspawn::Machine;

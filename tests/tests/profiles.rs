@@ -1,5 +1,7 @@
 //! Profiles of `~/.databrickscfg`: two people on one host kept apart, machines, and tokens that are not ours.
 
+#![cfg(unix)]
+
 use serde_json::json;
 use sso_agent_tests::clients::{Bench, Client, Said, Way};
 use sso_agent_tests::rpc::Connection;

@@ -2,6 +2,8 @@
 //! Chromium, the Databricks SDK as it is, a thousand programs at once, and an agent that is killed
 //! between any two of these.
 
+#![cfg(unix)]
+
 use serde_json::json;
 use sso_agent_tests::browser::Chromium;
 use sso_agent_tests::herd::Herd;

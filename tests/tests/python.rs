@@ -1,5 +1,7 @@
 //! The Python package with the real agent: alone, with the Databricks SDK, and many at once.
 
+#![cfg(unix)]
+
 use serde_json::{Value, json};
 use sso_agent_tests::{Agent, Finished, Provider, Sandbox, need, parts, token};
 use std::ffi::OsStr;

@@ -6,6 +6,8 @@
 //!
 //! The issuer is that of `sso demo --browser`, which serves for as long as its own sign-in waits.
 
+#![cfg(unix)]
+
 use sso_agent_tests::{Agent, Finished, Sandbox, need, parts};
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -1,6 +1,8 @@
 //! The script from which this project started, as it was and with one word less. Alone in its file, since the
 //! SDK's own sign-in knows no port but 8020.
 
+#![cfg(unix)]
+
 use sso_agent_tests::{Agent, Finished, Provider, Sandbox, need, parts};
 use std::fs;
 use std::process::Command;

@@ -1,6 +1,7 @@
 //! Half a minute with tokens that live for ten seconds, and clients that never stop asking; nothing goes
 //! wrong. `cargo xtask torture` is for what does.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as it may")]
 
 use serde_json::json;

@@ -1,6 +1,7 @@
 //! The units without a service manager: what systemd's own tools say of them, and listening sockets
 //! handed over the way systemd does it. Under a real manager they run in `nspawn.rs`.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as it may")]
 
 use serde_json::json;

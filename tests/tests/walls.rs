@@ -1,5 +1,7 @@
 //! The walls of the house (ARCHITECTURE.md): who may use whom, read from what cargo and the sources say.
 
+#![cfg(unix)]
+
 use serde_json::Value;
 use sso_agent_tests::parts::source;
 use sso_agent_tests::sandbox::files;

@@ -1,6 +1,8 @@
 //! The examples of a web app, each with two people at real browsers, against the certified provider at a
 //! workspace's addresses: the seed's own sample, carried over, and its twins in other languages.
 
+#![cfg(unix)]
+
 use serde_json::json;
 use sso_agent_tests::browsers::{Browsers, Page};
 use sso_agent_tests::sandbox::{files, read};

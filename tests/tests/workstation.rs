@@ -1,5 +1,7 @@
 //! What a person at a workstation sees of signing in: which browser, which port, how often.
 
+#![cfg(unix)]
+
 use sso_agent_tests::{Agent, Finished, Provider, Sandbox, need, parts, token};
 use std::collections::HashMap;
 use std::fs;

@@ -58,6 +58,7 @@ pub(super) fn agent(places: &Places, log: &Log) -> Result<Child> {
             "put sso-agent beside this program or on PATH",
         )
     })?;
+    sso_agent_os::process::keep_streams();
     command(&program, env::vars_os(), log).and_then(|mut command| command.spawn()).map_err(|error| {
         let message = format!("{} cannot be started: {error}", program.display());
         Error::unreachable(message, format!("nobody listens at {}", places.socket.display()))

@@ -19,6 +19,12 @@ pub fn keep_others_out() -> io::Result<()> {
     system::keep_others_out()
 }
 
+/// Children that are started from now on get those of our standard streams that they are given, and no others:
+/// one that stays would keep them open, and whoever reads what we print would wait for its end.
+pub fn keep_streams() {
+    system::keep_streams();
+}
+
 /// Whether a process of that number lives; yes where that cannot be told.
 pub fn is_alive(pid: u32) -> bool {
     system::is_alive(pid)

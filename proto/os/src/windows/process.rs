@@ -2,12 +2,12 @@
 #![expect(unsafe_code, reason = "no crate sets the flags of error reports")]
 
 use std::{
-    io,
-    os::windows::io::{FromRawHandle as _, OwnedHandle},
+    io::{self, stderr, stdin, stdout},
+    os::windows::io::{AsRawHandle as _, FromRawHandle as _, OwnedHandle},
 };
 
 use windows_sys::Win32::{
-    Foundation::{ERROR_INVALID_PARAMETER, GetLastError},
+    Foundation::{ERROR_INVALID_PARAMETER, GetLastError, HANDLE_FLAG_INHERIT, SetHandleInformation},
     System::{
         Diagnostics::Debug::{SEM_FAILCRITICALERRORS, SEM_NOGPFAULTERRORBOX, SetErrorMode},
         ErrorReporting::{WER_FAULT_REPORTING_FLAG_NOHEAP, WerSetFlags},
@@ -33,6 +33,14 @@ pub(crate) fn keep_others_out() -> io::Result<()> {
     descriptor::set_access_of_this_process(&format!(
         "D:P(A;;{LEFT_TO_OTHERS};;;{me})(A;;0x121001;;;OW)(A;;0x1fffff;;;SY)"
     ))
+}
+
+/// What we were given can be inherited, and Windows passes on all that can be.
+pub(crate) fn keep_streams() {
+    for stream in [stdin().as_raw_handle(), stdout().as_raw_handle(), stderr().as_raw_handle()] {
+        // SAFETY: changes a flag of a handle that stays open; one that is none is refused.
+        unsafe { SetHandleInformation(stream, HANDLE_FLAG_INHERIT, 0) };
+    }
 }
 
 pub(crate) fn is_alive(pid: u32) -> bool {
