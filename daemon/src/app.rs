@@ -249,7 +249,7 @@ async fn open_store(options: &Options, config: &Config) -> Result<Arc<dyn Store>
     }
     let setup = KeySetup { choice, credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into) };
     let open = move || {
-        let store = SealedFiles::open(&state, SystemKeyring, setup)?;
+        let store = SealedFiles::open(&state, SystemKeyring::of(&state), setup)?;
         Ok(match beside {
             Some(beside) => store.beside(&beside.join(store::SPARE)),
             None => store,
