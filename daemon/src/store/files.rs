@@ -84,8 +84,16 @@ pub(super) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut draft = Draft::begin(path.parent().unwrap_or(path))?;
     draft.write(content)?;
     draft.sync()?;
-    draft.0.persist_noclobber(path)?;
-    private::sync_dir(path.parent().unwrap_or(path))
+    let mut file = draft.0;
+    for again in 1..=TRIES {
+        match file.persist_noclobber(path) {
+            Ok(_) => return private::sync_dir(path.parent().unwrap_or(path)),
+            Err(refused) if private::is_in_use(&refused.error) => file = refused.file,
+            Err(refused) => return Err(refused.error),
+        }
+        std::thread::sleep(PAUSE * again);
+    }
+    Err(io::ErrorKind::ResourceBusy.into())
 }
 
 /// Opens a file that is ours alone, and makes it private if it is not.

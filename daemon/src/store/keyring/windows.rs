@@ -89,7 +89,7 @@ mod tests {
             (b"", FOREIGN),
             (&short, "it holds no key"),
         ] {
-            fs::write(&path, damaged).unwrap();
+            files::write(&path, damaged).unwrap();
             contract::makes_no_other_key_while(&keyring, why);
             assert_eq!(fs::read(&path).unwrap(), damaged);
         }
