@@ -125,7 +125,7 @@ mod tests {
                 let desktop = Builder::address(address.as_str()).unwrap().name(NAME).unwrap();
                 let _serving = desktop.serve_at(PATH, Desktop(shown)).unwrap().build().await.unwrap();
                 up.send(()).unwrap();
-                std::future::pending::<()>().await
+                std::future::pending::<()>().await;
             });
         });
         is_up.recv().unwrap();
