@@ -28,6 +28,7 @@ use crate::{
     },
     issuer::{Http, Settings},
     manager,
+    notices::{Notices, SystemDesk},
     padlock::{self, Padlock},
     random,
     rpc::{
@@ -140,6 +141,7 @@ pub async fn run(
     let service =
         Arc::new(Service::new(served, config.clone(), metadata.clone(), apps, web, padlock.clone(), about));
     let no_more_clients = CancellationToken::new();
+    let notices = (!options.ephemeral).then(|| Notices::new(handle.clone(), config.clone(), &agent));
     let driver = Driver::new(
         agent,
         inbox,
@@ -154,6 +156,9 @@ pub async fn run(
         settle(&options.places, &spender, &handle);
     }
     let watching = tokio::spawn(watch_config(config, handle.clone()));
+    // Called off with everything else when this returns.
+    let mut telling = JoinSet::new();
+    notices.into_iter().for_each(|notices| drop(telling.spawn(notices.run(SystemDesk))));
     let mut serving = JoinSet::new();
     serving.spawn(listen::serve(socket, service.clone(), no_more_clients.clone()));
     metadata.resume().await;
@@ -249,7 +254,7 @@ async fn open_store(options: &Options, config: &Config) -> Result<Arc<dyn Store>
     }
     let setup = KeySetup { choice, credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into) };
     let open = move || {
-        let store = SealedFiles::open(&state, SystemKeyring, setup)?;
+        let store = SealedFiles::open(&state, SystemKeyring::of(&state), setup)?;
         Ok(match beside {
             Some(beside) => store.beside(&beside.join(store::SPARE)),
             None => store,

@@ -64,15 +64,26 @@ fn wall() -> Duration {
 /// Counts sleep, which `Instant` does not on Linux.
 #[cfg(target_os = "linux")]
 fn steady() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    read(rustix::time::ClockId::Boottime)
+}
+
+/// Counts sleep on macOS, where `Instant` reads another clock (`CLOCK_UPTIME_RAW`), which does not.
+#[cfg(all(unix, not(target_os = "linux")))]
+fn steady() -> Duration {
+    read(rustix::time::ClockId::Monotonic)
+}
+
+#[cfg(unix)]
+fn read(clock: rustix::time::ClockId) -> Duration {
+    let time = rustix::time::clock_gettime(clock);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-/// Counts sleep on Windows; where it does not, the wall clock ends deadlines after a sleep.
-#[cfg(not(target_os = "linux"))]
+/// Counts sleep: it is the performance counter, which goes on in it.
+#[cfg(windows)]
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 fn steady() -> Duration {
-    use std::{sync::OnceLock, time::Instant};
+    use std::time::Instant;
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed()
 }

@@ -17,6 +17,7 @@ mod http;
 mod issuer;
 mod log;
 mod manager;
+mod notices;
 mod padlock;
 mod peer;
 mod process;

@@ -74,7 +74,6 @@ fn cipher() -> XChaCha20Poly1305 {
 struct Prekey {
     bytes: Box<[u8; PREKEY]>,
     /// Held for as long as this process lives.
-    #[cfg(unix)]
     _stays: Option<region::LockGuard>,
 }
 
@@ -82,15 +81,10 @@ impl Prekey {
     fn new() -> Self {
         let mut bytes = Box::new([0; PREKEY]);
         random::fill(&mut *bytes);
-        #[cfg(unix)]
         let stays = region::lock(bytes.as_ptr(), PREKEY)
             .inspect_err(|error| tracing::debug!(%error, "the key of this process may be swapped out"))
             .ok();
-        Self {
-            bytes,
-            #[cfg(unix)]
-            _stays: stays,
-        }
+        Self { bytes, _stays: stays }
     }
 }
 

@@ -32,6 +32,7 @@ const UNSAFE: &[&str] = &[
     "daemon/src/manager/systemd.rs",
     "daemon/src/peer/windows.rs",
     "daemon/src/process/windows.rs",
+    "daemon/src/store/keyring/dpapi.rs",
     "proto/os/src/macos.rs",
     "proto/os/src/windows/descriptor.rs",
     "proto/os/src/windows/lock.rs",

@@ -31,9 +31,20 @@ const PASSED: &[&str] = &[
 const PASSED_PREFIXES: &[&str] = &["LC_", "XDG_", "SSO_AGENT_"];
 /// In either case, as tools have it.
 const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
-/// Without these no program runs on Windows.
-const PASSED_ON_WINDOWS: &[&str] =
-    &["SYSTEMROOT", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "TEMP", "TMP", "USERNAME"];
+/// Without these no program runs on Windows, the one that shows notices among them.
+const PASSED_ON_WINDOWS: &[&str] = &[
+    "SYSTEMROOT",
+    "SYSTEMDRIVE",
+    "WINDIR",
+    "PROGRAMDATA",
+    "PROGRAMFILES",
+    "USERPROFILE",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "TEMP",
+    "TMP",
+    "USERNAME",
+];
 
 /// Paths that are relative to where the client was called.
 const PLACES: &[&str] = &[places::SOCK, places::HTTP_SOCK, places::CONFIG, places::STATE];

@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) key: Option<Source>,
     /// Whether sessions are kept fresh while the agent is locked.
     pub(crate) refresh_while_locked: bool,
+    /// Whether the desktop says that a session needs a sign-in.
+    pub(crate) notifications: bool,
     /// Hosts by names of the person's own.
     pub(crate) profile: BTreeMap<String, ProfileText>,
 }
@@ -49,6 +51,7 @@ impl Default for Settings {
             ca_file: None,
             key: None,
             refresh_while_locked: true,
+            notifications: true,
             profile: BTreeMap::new(),
         }
     }

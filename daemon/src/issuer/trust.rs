@@ -77,11 +77,21 @@ mod system {
     }
 }
 
+/// The system says itself who is to be believed, by rules of its own: what an administrator has distrusted, and
+/// roots that come when they are needed. What the settings add means the same as everywhere else.
 #[cfg(not(target_os = "linux"))]
 mod system {
     use std::sync::Arc;
 
-    use rustls::{ClientConfig, ConfigBuilder, WantsVerifier};
+    use rustls::{
+        CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore,
+        SignatureScheme, WantsVerifier,
+        client::{
+            WebPkiServerVerifier,
+            danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        },
+        pki_types::{ServerName, UnixTime},
+    };
     use rustls_platform_verifier::Verifier;
 
     use super::{BoxError, CertificateDer};
@@ -90,7 +100,65 @@ mod system {
         builder: ConfigBuilder<ClientConfig, WantsVerifier>,
         added: Vec<CertificateDer<'static>>,
     ) -> Result<ClientConfig, BoxError> {
-        let verifier = Verifier::new_with_extra_roots(added, builder.crypto_provider().clone())?;
-        Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+        let provider = builder.crypto_provider().clone();
+        let the_systems = Verifier::new(provider.clone())?;
+        let verifier: Arc<dyn ServerCertVerifier> = if added.is_empty() {
+            Arc::new(the_systems)
+        } else {
+            let mut roots = RootCertStore::empty();
+            for certificate in added {
+                roots.add(certificate)?;
+            }
+            let added = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
+            Arc::new(Either { added, the_systems })
+        };
+        Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    }
+
+    /// Whom one of both believes. Signatures are for the same library to check, whoever vouches for the key.
+    #[derive(Debug)]
+    struct Either {
+        added: Arc<WebPkiServerVerifier>,
+        the_systems: Verifier,
+    }
+
+    impl ServerCertVerifier for Either {
+        fn verify_server_cert(
+            &self,
+            end: &CertificateDer<'_>,
+            between: &[CertificateDer<'_>],
+            name: &ServerName<'_>,
+            ocsp: &[u8],
+            now: UnixTime,
+        ) -> Result<ServerCertVerified, Error> {
+            self.added.verify_server_cert(end, between, name, ocsp, now).or_else(|why| {
+                let the_systems = self.the_systems.verify_server_cert(end, between, name, ocsp, now);
+                // Who knows the issuer knows best what is wrong.
+                let unknown = matches!(why, Error::InvalidCertificate(CertificateError::UnknownIssuer));
+                the_systems.map_err(|theirs| if unknown { theirs } else { why })
+            })
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            end: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            self.added.verify_tls12_signature(message, end, signed)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            end: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            self.added.verify_tls13_signature(message, end, signed)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.added.supported_verify_schemes()
+        }
     }
 }

@@ -77,6 +77,25 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     Draft::begin(path.parent().unwrap_or(path))?.finish(path, content)
 }
 
+/// Makes a whole file that is ours alone where there is none; durable when this returns. What is there already
+/// stays as it is, and is an error.
+#[cfg(windows)]
+pub(super) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut draft = Draft::begin(path.parent().unwrap_or(path))?;
+    draft.write(content)?;
+    draft.sync()?;
+    let mut file = draft.0;
+    for again in 1..=TRIES {
+        match file.persist_noclobber(path) {
+            Ok(_) => return private::sync_dir(path.parent().unwrap_or(path)),
+            Err(refused) if private::is_in_use(&refused.error) => file = refused.file,
+            Err(refused) => return Err(refused.error),
+        }
+        std::thread::sleep(PAUSE * again);
+    }
+    Err(io::ErrorKind::ResourceBusy.into())
+}
+
 /// Opens a file that is ours alone, and makes it private if it is not.
 pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let file = private::open(path, options)?;

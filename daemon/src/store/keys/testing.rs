@@ -30,3 +30,8 @@ impl Keyring for Unasked {
         panic!("the keyring was asked")
     }
 }
+
+#[test]
+fn one_that_is_unlocked_is_a_keyring() {
+    crate::store::keyring::contract::keeps_the_key_that_it_made(|| Unlocked(1));
+}

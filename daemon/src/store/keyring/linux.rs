@@ -1,35 +1,24 @@
-//! The Secret Service on D-Bus: GNOME Keyring, KWallet, KeePassXC.
-//!
-//! The hard part is that it may hang, or want to show a window. A thread of its own takes the first;
-//! as to the second, nothing is asked of a collection that is locked or not there.
+//! The Secret Service on D-Bus: GNOME Keyring, KWallet, KeePassXC. Nothing is asked of a collection that is
+//! locked or not there, so that no window comes up.
 
-use std::{collections::HashMap, sync::mpsc, thread, time::Duration};
+use std::{collections::HashMap, path::Path};
 
 use secret_service::{Collection, EncryptionType, Error, SecretService};
 use zeroize::Zeroizing;
 
-use super::KeyringError;
+use super::{DEADLINE, KeyringError, unavailable};
 use crate::store::seal::{self, KeyBytes};
-
-/// For everything together; whoever starts the agent waits for it.
-const DEADLINE: Duration = Duration::from_millis(2500);
 
 const LABEL: &str = "sso-agent: the key of the stored sessions";
 const ATTRIBUTES: [(&str, &str); 2] = [("service", "sso-agent"), ("purpose", "store-key")];
 
-/// The key, or why there is none, within the deadline even if D-Bus hangs.
-pub(super) fn read_or_create() -> Result<KeyBytes, KeyringError> {
-    let (answer, answered) = mpsc::sync_channel(1);
-    let work = move || drop(answer.send(in_own_runtime()));
-    thread::Builder::new().name("keyring".to_owned()).spawn(work).map_err(unavailable)?;
-    answered.recv_timeout(DEADLINE).unwrap_or_else(|_| Err(too_slow()))
-}
-
-fn in_own_runtime() -> Result<KeyBytes, KeyringError> {
+/// The key of this user, whatever the state folder.
+pub(super) fn read_or_create(_: &Path) -> Result<KeyBytes, KeyringError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unavailable)?;
+    // So that nothing is left hanging on a bus that does not answer.
     let asked = runtime.block_on(async { tokio::time::timeout(DEADLINE, ask()).await });
     runtime.shutdown_background();
-    asked.unwrap_or_else(|_| Err(too_slow()))
+    asked.unwrap_or_else(|_| Err(KeyringError("the session bus does not answer".to_owned())))
 }
 
 async fn ask() -> Result<KeyBytes, KeyringError> {
@@ -79,21 +68,13 @@ async fn create(collection: &Collection<'_>) -> Result<(), KeyringError> {
     Ok(())
 }
 
-fn unavailable(error: impl std::fmt::Display) -> KeyringError {
-    KeyringError(error.to_string())
-}
-
-fn too_slow() -> KeyringError {
-    KeyringError(format!("no answer within {} ms", DEADLINE.as_millis()))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::store::keyring::{SystemKeyring, contract};
 
     #[test]
     #[ignore = "needs a session bus with an unlocked keyring"]
     fn the_keyring_keeps_the_key_that_it_made() {
-        assert_eq!(read_or_create().unwrap(), read_or_create().unwrap());
+        contract::keeps_the_key_that_it_made(|| SystemKeyring::of("/".as_ref()));
     }
 }
