@@ -1,7 +1,8 @@
 //! `cargo xtask test`: everything that a change has to pass, on a fresh clone, with no question asked.
 //! `cargo xtask check-platforms`: the systems that are not this one. `check-here`: what runs on every system,
 //! where only that does.
-//! `cargo xtask bench`: the figures. `cargo xtask fuzz`: what strangers can send, at random.
+//! `cargo xtask package`: the archive of a release. `cargo xtask bench`: the figures.
+//! `cargo xtask fuzz`: what strangers can send, at random.
 //! `cargo xtask torture`: what is survived, and how often it was tried.
 //!
 //! What the end-to-end tests need from outside Rust is fetched by the step `parts`; where that cannot be
@@ -11,6 +12,7 @@
 mod bench;
 mod binaries;
 mod fuzz;
+mod package;
 mod parts;
 mod platforms;
 mod python;
@@ -18,6 +20,7 @@ mod steps;
 mod tally;
 mod tools;
 mod torture;
+mod workflows;
 mod workspace;
 
 use std::process::ExitCode;
@@ -26,6 +29,7 @@ const USAGE: &str = "\
 usage: cargo xtask test [--quick] [--step NAME]... [--list]
        cargo xtask check-platforms [--only windows|macos] [--no-install]
        cargo xtask check-here
+       cargo xtask package [--target TRIPLE]
        cargo xtask bench [ARGS]...
        cargo xtask fuzz [--seconds N] [--asan] [TARGET]...
        cargo xtask torture [--short] [--only SCENE]... [--seed N] [--minutes N] [--json]
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Some((verb, rest)) if verb == "test" => test(rest),
         Some((verb, rest)) if verb == "check-platforms" => platforms::run(rest, USAGE),
         Some((verb, [])) if verb == "check-here" => platforms::here(),
+        Some((verb, rest)) if verb == "package" => package::run(rest, USAGE),
         Some((verb, rest)) if verb == "bench" => bench::run(rest).map(|()| true),
         Some((verb, rest)) if verb == "fuzz" => fuzz::run(rest, USAGE),
         Some((verb, rest)) if verb == "torture" => torture::run(rest),
