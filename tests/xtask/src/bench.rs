@@ -4,7 +4,7 @@
 //! `tests/bench` measure. What can only be built where a C compiler and static libraries are is left
 //! out where they are not.
 
-use crate::workspace::{Workspace, cargo};
+use crate::workspace::{Workspace, cargo, host};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -63,15 +63,6 @@ fn build(what: &[&str]) -> Command {
     let mut command = cargo();
     command.args(RELEASE).args(what);
     command
-}
-
-/// The machine that this is, as the compiler calls it.
-fn host() -> Result<String> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc).arg("-vV").output().context("cannot run rustc")?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).context("rustc does not say what machine this is")
 }
 
 fn ran(mut command: impl std::borrow::BorrowMut<Command>) -> Result<()> {

@@ -4,7 +4,7 @@
 //! corpus once it is mended.
 
 use crate::tools;
-use crate::workspace::{Workspace, cargo};
+use crate::workspace::{Workspace, cargo, host};
 use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -50,9 +50,9 @@ pub fn run(args: &[String], usage: &str) -> Result<bool> {
     for name in &only {
         anyhow::ensure!(all.contains(name), "no such target: {name}; there are {}", all.join(", "));
     }
-    let built = workspace.target.join("fuzz");
+    let (built, host) = (workspace.target.join("fuzz"), host()?);
     build(&workspace, &folder, &built, sanitizer)?;
-    let program = |name: &str| built.join(format!("{}/release/{name}", triple()));
+    let program = |name: &str| built.join(format!("{host}/release/{name}"));
     let chosen = all.iter().filter(|name| only.is_empty() || only.contains(name));
     let mut runs = Vec::new();
     for name in chosen {
@@ -87,13 +87,6 @@ fn with(program: &Path) -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = program.parent().map(PathBuf::from).into_iter().chain(std::env::split_paths(&path));
     std::env::join_paths(folders).unwrap_or(path)
-}
-
-fn triple() -> String {
-    let output = Command::new("rustc").arg("-vV").output().map(|output| output.stdout).unwrap_or_default();
-    let text = String::from_utf8_lossy(&output).into_owned();
-    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    host.unwrap_or("x86_64-unknown-linux-gnu").to_owned()
 }
 
 fn fuzz(folder: &Path, built: &Path, program: &Path, name: &str, seconds: u32) -> Result<Run> {

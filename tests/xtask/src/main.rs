@@ -1,5 +1,8 @@
 //! `cargo xtask test`: everything that a change has to pass, on a fresh clone, with no question asked.
-//! `cargo xtask bench`: the figures. `cargo xtask fuzz`: what strangers can send, at random.
+//! `cargo xtask check-platforms`: the systems that are not this one. `check-here`: what runs on every system,
+//! where only that does.
+//! `cargo xtask package`: the archive of a release. `cargo xtask bench`: the figures.
+//! `cargo xtask fuzz`: what strangers can send, at random.
 //! `cargo xtask torture`: what is survived, and how often it was tried.
 //!
 //! What the end-to-end tests need from outside Rust is fetched by the step `parts`; where that cannot be
@@ -7,19 +10,26 @@
 //! without (`--quick`).
 
 mod bench;
+mod binaries;
 mod fuzz;
+mod package;
 mod parts;
+mod platforms;
 mod python;
 mod steps;
 mod tally;
 mod tools;
 mod torture;
+mod workflows;
 mod workspace;
 
 use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: cargo xtask test [--quick] [--step NAME]... [--list]
+       cargo xtask check-platforms [--only windows|macos] [--no-install]
+       cargo xtask check-here
+       cargo xtask package [--target TRIPLE]
        cargo xtask bench [ARGS]...
        cargo xtask fuzz [--seconds N] [--asan] [TARGET]...
        cargo xtask torture [--short] [--only SCENE]... [--seed N] [--minutes N] [--json]
@@ -27,6 +37,9 @@ usage: cargo xtask test [--quick] [--step NAME]... [--list]
   --quick      only what needs nothing but Rust
   --step NAME  only this step; may be given more than once
   --list       name the steps and stop
+
+  --only windows|macos  that system alone
+  --no-install          with what is there
 
   --short      a few of each: what `test` runs, on programs as they are released
   --only SCENE kills, syscalls, all, herd, crowd, canary, start, soak, latency, simulation or store
@@ -37,6 +50,9 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = match args.split_first() {
         Some((verb, rest)) if verb == "test" => test(rest),
+        Some((verb, rest)) if verb == "check-platforms" => platforms::run(rest, USAGE),
+        Some((verb, [])) if verb == "check-here" => platforms::here(),
+        Some((verb, rest)) if verb == "package" => package::run(rest, USAGE),
         Some((verb, rest)) if verb == "bench" => bench::run(rest).map(|()| true),
         Some((verb, rest)) if verb == "fuzz" => fuzz::run(rest, USAGE),
         Some((verb, rest)) if verb == "torture" => torture::run(rest),

@@ -32,7 +32,7 @@ pub fn fetch(workspace: &Workspace) -> Result<Vec<String>> {
     let parts = workspace.parts();
     fs::create_dir_all(&parts)?;
     let mut missing = Vec::new();
-    if let Err(error) = programs() {
+    if let Err(error) = programs(PROGRAMS) {
         missing.push(format!("programs: {error:#}"));
     }
     type Fetch = fn(&Workspace, &Path) -> Result<()>;
@@ -54,8 +54,12 @@ pub fn fetch(workspace: &Workspace) -> Result<Vec<String>> {
     Ok(missing)
 }
 
-fn programs() -> Result<()> {
-    let absent: Vec<_> = PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).collect();
+/// Installs those of these programs that are not there; each is named with the Debian package that has it.
+///
+/// # Errors
+/// They cannot be installed; says what a person would do.
+pub fn programs(wanted: &[(&str, &str)]) -> Result<()> {
+    let absent: Vec<_> = wanted.iter().filter(|(program, _)| find(program).is_none()).collect();
     if absent.is_empty() {
         return Ok(());
     }
@@ -84,7 +88,11 @@ fn express(workspace: &Workspace, _: &Path) -> Result<()> {
     npm(&workspace.root.join("client-lib/node/examples"))
 }
 
-fn npm(folder: &Path) -> Result<()> {
+/// Installs what a folder's `package-lock.json` says.
+///
+/// # Errors
+/// npm cannot be run, or cannot have it.
+pub fn npm(folder: &Path) -> Result<()> {
     once(
         &folder.join("node_modules/.fetched"),
         &fs::read_to_string(folder.join("package-lock.json"))?,
@@ -178,7 +186,17 @@ pub fn done(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+/// Writes a program for the shell.
+///
+/// # Errors
+/// It cannot be written.
+pub fn script(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, format!("#!/bin/sh\n{text}\n"))?;
+    done(Command::new("chmod").arg("+x").arg(file))
+}
+
+/// Where a program is.
+pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
@@ -189,7 +207,7 @@ fn is_root() -> bool {
 }
 
 /// The mirror that this machine's own packages come from.
-fn mirror() -> String {
+pub fn mirror() -> String {
     let sources = ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"];
     let text: String = sources.iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
     let words = text.lines().filter(|line| line.starts_with("URIs:") || line.starts_with("deb "));

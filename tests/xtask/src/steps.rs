@@ -1,10 +1,12 @@
 //! The steps of `cargo xtask test`, in the order in which a person wants to hear of a failure.
 
 use crate::parts;
+use crate::platforms;
 use crate::python;
 use crate::tally::{self, Tally};
 use crate::tools;
 use crate::torture;
+use crate::workflows;
 use crate::workspace::{Workspace, cargo};
 use anyhow::Result;
 use std::process::{Command, Stdio};
@@ -41,8 +43,10 @@ const STEPS: &[Step] = &[
     Step { name: "doc", run: doc },
     Step { name: "deny", run: deny },
     Step { name: "python", run: python_package },
+    Step { name: "workflows", run: read_workflows },
     Step { name: "e2e", run: end_to_end },
     Step { name: "torture", run: short_torture },
+    Step { name: "platforms", run: other_platforms },
 ];
 
 /// What `--quick` leaves out of the end-to-end tests: these need real parts, or run for minutes.
@@ -99,11 +103,11 @@ fn summary(report: &[(&str, Duration, Outcome)]) -> bool {
         let took = took.as_secs_f32();
         match outcome {
             Outcome::Ran(tally) => {
-                println!("{name:8} {took:7.1} s  {} passed, {} failed", tally.passed, tally.failed);
+                println!("{name:9} {took:7.1} s  {} passed, {} failed", tally.passed, tally.failed);
                 total = total.and(*tally);
             }
             Outcome::Skipped(why) => {
-                println!("{name:8} {took:7.1} s  not run: {why}");
+                println!("{name:9} {took:7.1} s  not run: {why}");
                 skipped += 1;
             }
         }
@@ -178,6 +182,29 @@ fn python_package(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {
         return Ok(Outcome::Skipped("--quick".into()));
     }
     python::check(workspace).map(Outcome::Ran)
+}
+
+fn read_workflows(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {
+    if plan.quick {
+        return Ok(Outcome::Skipped("--quick".into()));
+    }
+    match workflows::fetch(workspace) {
+        Ok(()) => workflows::check(workspace).map(Outcome::Ran),
+        Err(error) => Ok(Outcome::Skipped(format!("{error:#}"))),
+    }
+}
+
+fn other_platforms(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {
+    if plan.quick {
+        return Ok(Outcome::Skipped("--quick".into()));
+    }
+    let report = platforms::check(workspace, None, true)?;
+    let missing = report.missing.join("; ");
+    let Some(tally) = report.tally else { return Ok(Outcome::Skipped(missing)) };
+    if !missing.is_empty() {
+        println!("not run: {missing}");
+    }
+    Ok(Outcome::Ran(tally))
 }
 
 fn end_to_end(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {

@@ -51,6 +51,27 @@ pub fn cargo() -> Command {
     command
 }
 
+/// What the compiler says to these arguments.
+///
+/// # Errors
+/// It cannot be run, or does not like them.
+pub fn rustc(args: &[&str]) -> Result<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).args(args).output().context("cannot run rustc")?;
+    anyhow::ensure!(output.status.success(), "rustc {}: {}", args.join(" "), output.status);
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The machine that this is, as the compiler calls it.
+///
+/// # Errors
+/// The compiler cannot be asked.
+pub fn host() -> Result<String> {
+    let text = rustc(&["-vV"])?;
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("rustc does not say what machine this is")
+}
+
 fn path(metadata: &Value, key: &str) -> Result<PathBuf> {
     metadata[key].as_str().map(PathBuf::from).with_context(|| format!("cargo metadata says no {key}"))
 }

@@ -1,0 +1,186 @@
+//! The Windows build: linked by MinGW, and its tests run under Wine.
+
+use super::{END_TO_END, Kept, end_to_end, packages, target};
+use crate::binaries::{self, Binary, Built};
+use crate::parts::{done, find, once, programs};
+use crate::tally::{self, Tally};
+use crate::workspace::{Workspace, cargo};
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What is built and run.
+pub const TARGET: &str = "x86_64-pc-windows-gnu";
+
+const LINKER: (&str, &str) = ("x86_64-w64-mingw32-gcc-posix", "gcc-mingw-w64-x86-64-posix");
+
+/// Debian's `wine64` puts it where no path leads.
+const WINES: [&str; 3] = ["/usr/lib/wine/wine64", "wine64", "wine"];
+
+/// No program with tests takes longer, in seconds; one that waits for ever must not hold up all.
+const LONGEST_S: &str = "300";
+
+/// Most of these tests wait, for Wine more than for a processor.
+const AT_ONCE: &str = "16";
+
+/// Wine before 9 lacks the library that Rust's own takes random numbers from.
+const RANDOM: &str = "\
+#include <windows.h>
+BOOLEAN NTAPI SystemFunction036(PVOID, ULONG);
+__declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE to, SIZE_T left) {
+    while (left) {
+        ULONG some = left > 0x40000000 ? 0x40000000 : (ULONG)left;
+        if (!SystemFunction036(to, some)) return FALSE;
+        to += some;
+        left -= some;
+    }
+    return TRUE;
+}
+BOOL WINAPI DllMainCRTStartup(HINSTANCE library, DWORD why, LPVOID more) { return TRUE; }
+";
+
+/// What it takes to build and run.
+pub struct Parts {
+    flags: String,
+    wine: Wine,
+}
+
+impl Parts {
+    /// Fetches what is not there.
+    ///
+    /// # Errors
+    /// The linker, Wine or the standard library cannot be had.
+    pub fn ready(kept: &Kept) -> Result<Self> {
+        if find(LINKER.0).is_none() {
+            ensure!(kept.install, "{} not found; on Debian: apt-get install {}", LINKER.0, LINKER.1);
+            programs(&[LINKER])?;
+        }
+        let flags = target::flags(kept)?;
+        Ok(Self { flags, wine: Wine::ready(kept)? })
+    }
+
+    /// Builds the tests, and runs them and the demo: a warning is a failure.
+    ///
+    /// # Errors
+    /// Cargo or Wine cannot be run.
+    pub fn check(&self, workspace: &Workspace) -> Result<Tally> {
+        let mut all = vec![self.build(packages().chain(["--lib", "--bins", "--tests"]))?];
+        if !END_TO_END.is_empty() {
+            all.push(self.build(end_to_end())?);
+        }
+        let mut sum = Tally::default();
+        for built in &all {
+            sum = sum.and(built.verdict());
+            sum = sum.and(binaries::run(&built.tests, |test| self.wine.test(workspace, test))?);
+        }
+        let mut programs = all.iter().flat_map(|built| &built.programs);
+        if let Some(sso) = programs.find(|program| program.file_stem().is_some_and(|name| name == "sso")) {
+            println!("-- sso demo");
+            sum = sum.and(tally::run(self.wine.command(sso).arg("demo"))?);
+        }
+        self.wine.stop();
+        Ok(sum)
+    }
+
+    fn build<'a>(&self, what: impl Iterator<Item = &'a str>) -> Result<Built> {
+        let mut command = cargo();
+        command.args(["test", "--no-run", "--locked", "--all-features", "--target", TARGET]).args(what);
+        command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUSTFLAGS", &self.flags);
+        command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", LINKER.0);
+        // Line numbers lengthen the time that linking takes.
+        command.env("CARGO_PROFILE_DEV_DEBUG", "0");
+        binaries::build(&mut command)
+    }
+}
+
+/// A Wine with a Windows of its own.
+struct Wine {
+    program: PathBuf,
+    prefix: PathBuf,
+    /// Where tests write: they sync all that they keep, which takes its time on a disk.
+    scratch: PathBuf,
+}
+
+impl Wine {
+    fn ready(kept: &Kept) -> Result<Self> {
+        let program = wine(kept.install)?;
+        let fast = Path::new("/dev/shm");
+        let scratch = if fast.is_dir() { fast } else { kept.folder.as_path() };
+        let scratch = scratch.join(format!("sso-agent-wine-{}", std::process::id()));
+        fs::create_dir_all(&scratch)?;
+        let wine = Self { program, prefix: kept.folder.join("wine"), scratch };
+        once(&wine.prefix.join(".made"), "1", || wine.make())?;
+        Ok(wine)
+    }
+
+    fn make(&self) -> Result<()> {
+        fs::create_dir_all(&self.prefix)?;
+        done(self.wine().args(["wineboot", "-i"]).stdout(Stdio::null()).stderr(Stdio::null()))?;
+        let library = self.prefix.join("drive_c/windows/system32/bcryptprimitives.dll");
+        if library.exists() {
+            return Ok(());
+        }
+        let source = self.prefix.join("random.c");
+        fs::write(&source, RANDOM)?;
+        let mut compiler = Command::new(LINKER.0);
+        compiler.args(["-O2", "-shared", "-nostdlib", "-o"]).arg(library).arg(source).arg("-ladvapi32");
+        done(&mut compiler)
+    }
+
+    fn test(&self, workspace: &Workspace, test: &Binary) -> Command {
+        let mut command = self.command(&test.program);
+        command.env("RUST_TEST_THREADS", AT_ONCE);
+        command.env("SSO_TEST_BIN_DIR", workspace.target.join(TARGET).join("debug"));
+        command
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = self.wine();
+        command.arg(program).env("TMP", windows(&self.scratch)).env("TEMP", windows(&self.scratch));
+        command
+    }
+
+    /// Wine keeps a file's access list as its mode, and a new file has the one that its server is left with.
+    fn wine(&self) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", "umask 077; exec timeout \"$@\"", "sh", LONGEST_S]).arg(&self.program);
+        command.env("WINEPREFIX", &self.prefix).env("WINEDEBUG", "-all");
+        // Neither .NET nor a browser is asked for at the first start.
+        command.env("WINEDLLOVERRIDES", "mscoree,mshtml=").stdin(Stdio::null());
+        command
+    }
+
+    fn stop(&self) {
+        // Wine's own processes end by themselves a little later; the run is not judged by them.
+        let _ended = self.wine().args(["wineboot", "-k"]).stderr(Stdio::null()).status();
+        let _gone = fs::remove_dir_all(&self.scratch);
+    }
+}
+
+fn wine(install: bool) -> Result<PathBuf> {
+    let found = || {
+        let mut wines = WINES.iter().filter_map(|name| find(name));
+        wines.next().context("Wine is missing; on Debian: apt-get install wine64")
+    };
+    if install && found().is_err() {
+        programs(&[("wine64", "wine64")])?;
+    }
+    found()
+}
+
+/// A path of this machine's, as Wine shows it to its programs.
+fn windows(path: &Path) -> String {
+    format!("Z:{}", path.display()).replace('/', "\\")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::windows;
+    use std::path::Path;
+
+    #[test]
+    fn a_path_is_one_of_the_drive_that_is_this_machine() {
+        assert_eq!(windows(Path::new("/dev/shm/x")), "Z:\\dev\\shm\\x");
+    }
+}
