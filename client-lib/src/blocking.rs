@@ -1,11 +1,8 @@
 //! The agent without an async runtime: one connection, one call at a time.
 
-use std::{
-    io::{self, Read as _, Write as _},
-    path::Path,
-};
+use std::{io, path::Path};
 
-use interprocess::local_socket::{Stream, traits::Stream as _};
+use interprocess::local_socket::Stream;
 use secrecy::{SecretString, zeroize::Zeroizing};
 use serde::de::DeserializeOwned;
 use sso_agent_proto::{
@@ -24,7 +21,7 @@ use sso_agent_proto::{
 use crate::{
     Result, autostart,
     deadline::{Deadline, Over},
-    stream,
+    patient::Patient,
     wire::{self, Line, Trouble},
 };
 
@@ -336,37 +333,32 @@ impl Iterator for Events {
 
 #[derive(Debug)]
 struct Connection {
-    stream: Stream,
+    stream: Patient,
     lines: Lines,
 }
 
 impl Connection {
     fn new(stream: Stream) -> Self {
-        Self { stream, lines: Lines::default() }
+        Self { stream: Patient::new(stream), lines: Lines::default() }
     }
 
     fn send(&mut self, line: &[u8], deadline: Deadline) -> std::result::Result<(), Trouble> {
         let left = deadline.left().map_err(|Over| Trouble::Late)?;
-        supported(self.stream.set_send_timeout(left))?;
-        Ok(self.stream.write_all(line)?)
+        Ok(self.stream.send(line, left)?)
     }
 
     fn next(&mut self, deadline: Deadline) -> std::result::Result<Line, Trouble> {
-        let mut buffer = Zeroizing::new([0; 4096]);
         loop {
             if let Some(line) = self.lines.take() {
                 return Ok(Zeroizing::new(line.to_vec()));
             }
             let left = deadline.left().map_err(|Over| Trouble::Late)?;
-            supported(self.stream.set_recv_timeout(left))?;
-            match self.stream.read(&mut *buffer) {
-                Ok(0) => return Err(Trouble::HungUp),
-                Ok(length) => {
-                    stream::answered(&self.stream);
-                    self.lines
-                        .push(&buffer[..length])
-                        .map_err(|_| Trouble::Nonsense("the agent sent a message that is too long"))?;
-                }
+            match self.stream.receive(left) {
+                Ok(end) if end.is_empty() => return Err(Trouble::HungUp),
+                Ok(chunk) => self
+                    .lines
+                    .push(&chunk)
+                    .map_err(|_| Trouble::Nonsense("the agent sent a message that is too long"))?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
@@ -374,16 +366,7 @@ impl Connection {
     }
 }
 
-/// A named pipe knows no timeout: there the agent's own deadline has to do.
-fn supported(outcome: io::Result<()>) -> io::Result<()> {
-    match outcome {
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
-        other => other,
-    }
-}
-
 #[cfg(test)]
-#[cfg(unix)]
 mod tests {
     use super::*;
     use crate::{Error, TokenRequest, fake::Fake};

@@ -1,13 +1,14 @@
-//! An agent for tests: a thread behind a real socket that answers what it is told to.
+//! An agent for tests: a thread behind a real socket, or named pipe, that answers what it is told to.
+
+mod place;
 
 use std::{
-    fs::Permissions,
     io::{BufRead as _, BufReader, Write as _},
-    os::unix::{fs::PermissionsExt as _, net::UnixListener},
     path::PathBuf,
     sync::{Arc, Mutex},
 };
 
+pub(crate) use self::place::Place;
 use crate::blocking::Agent;
 
 /// One request as it came.
@@ -28,14 +29,8 @@ impl Asked {
     }
 }
 
-/// A folder that is ours alone, whatever the umask.
-pub(crate) fn folder() -> tempfile::TempDir {
-    let private = Permissions::from_mode(0o700);
-    tempfile::Builder::new().permissions(private).tempdir().unwrap()
-}
-
 pub(crate) struct Fake {
-    folder: tempfile::TempDir,
+    place: Place,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
@@ -45,14 +40,14 @@ impl Fake {
 
     /// Serves one connection after the other, each until it ends.
     pub(crate) fn answering(mut answer: impl FnMut(&Asked) -> String + Send + 'static) -> Self {
-        let folder = folder();
-        let listener = UnixListener::bind(folder.path().join("agent.sock")).unwrap();
+        let place = Place::new();
+        let listener = place.listen();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&asked);
         std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let Ok(mut stream) = stream else { return };
-                for line in BufReader::new(stream.try_clone().unwrap()).lines() {
+            for stream in listener {
+                let Ok(stream) = stream else { return };
+                for line in BufReader::new(&stream).lines() {
                     let Ok(line) = line else { break };
                     let mut request: serde_json::Value = serde_json::from_str(&line).unwrap();
                     let method = request["method"].as_str().unwrap_or_default().to_owned();
@@ -61,18 +56,18 @@ impl Fake {
                     seen.lock().unwrap().push(request.clone());
                     let text = answer(&request);
                     let sent = text.strip_suffix(Self::HANG_UP);
-                    let failed = stream.write_all(sent.unwrap_or(&text).as_bytes()).is_err();
+                    let failed = (&stream).write_all(sent.unwrap_or(&text).as_bytes()).is_err();
                     if failed || text.is_empty() || sent.is_some() {
                         break;
                     }
                 }
             }
         });
-        Self { folder, asked }
+        Self { place, asked }
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
-        self.folder.path().join("agent.sock")
+        self.place.socket.clone()
     }
 
     pub(crate) fn agent(&self) -> Agent {

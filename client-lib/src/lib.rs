@@ -28,6 +28,7 @@ pub mod blocking;
 mod cache;
 mod deadline;
 mod error;
+mod patient;
 mod request;
 mod source;
 mod stream;
@@ -37,7 +38,6 @@ mod web;
 mod wire;
 
 #[cfg(test)]
-#[cfg(unix)]
 mod fake;
 
 pub use advice::Advice;

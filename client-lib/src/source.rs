@@ -115,7 +115,6 @@ pub(crate) fn header(token: &Token) -> (&'static str, SecretString) {
 }
 
 #[cfg(test)]
-#[cfg(unix)]
 mod tests {
     use super::*;
     use crate::{TokenRequest, fake::Fake};

@@ -36,11 +36,6 @@ pub(crate) async fn open_async(socket: &Path) -> Result<interprocess::local_sock
     Ok(stream)
 }
 
-/// An answer came, so the agent has read all that it was sent.
-pub(crate) fn answered(stream: &Stream) {
-    system::answered(stream);
-}
-
 fn name(socket: &Path) -> Result<Name<'_>, Shut> {
     socket.to_fs_name::<GenericFilePath>().map_err(|error| refused(socket, &error))
 }
@@ -100,8 +95,6 @@ mod system {
         }
     }
 
-    pub(super) fn answered(_: &interprocess::local_socket::Stream) {}
-
     fn metadata(path: &Path) -> Result<fs::Metadata, Shut> {
         fs::metadata(path).map_err(|error| super::refused(path, &error))
     }
@@ -159,12 +152,6 @@ mod system {
         Ok(())
     }
 
-    /// Otherwise a thread would see to that after the pipe is closed, and hold up the end of the program.
-    pub(super) fn answered(stream: &Stream) {
-        let Stream::NamedPipe(pipe) = stream;
-        pipe.inner().assume_flushed();
-    }
-
     pub(super) fn peer(stream: &impl Owned, pipe: &Path) -> Result<(), Shut> {
         let me = User::me().ok();
         let why = match stream.owner() {
@@ -178,9 +165,31 @@ mod system {
 }
 
 #[cfg(test)]
-#[cfg(unix)]
 mod tests {
     use super::*;
+    use crate::fake::Place;
+
+    #[test]
+    fn a_socket_of_our_own_is_opened() {
+        let place = Place::new();
+        let _listener = place.listen();
+        open(&place.socket).unwrap();
+    }
+
+    #[test]
+    fn where_nobody_listens_an_agent_may_be_started() {
+        let place = Place::new();
+        assert!(matches!(open(&place.socket), Err(Shut::Empty)));
+        drop(place.listen());
+        assert!(matches!(open(&place.socket), Err(Shut::Empty)));
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests_of_trust {
+    use super::*;
+    use crate::fake::Place;
     use std::{
         fs::{Permissions, set_permissions},
         os::unix::{fs::PermissionsExt as _, net::UnixListener},
@@ -194,30 +203,19 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_in_a_folder_of_our_own_is_opened() {
-        let folder = crate::fake::folder();
-        let socket = folder.path().join("s");
-        let _listener = UnixListener::bind(&socket).unwrap();
-        open(&socket).unwrap();
-    }
-
-    #[test]
-    fn where_nobody_listens_an_agent_may_be_started() {
-        let folder = crate::fake::folder();
-        let socket = folder.path().join("s");
-        assert!(matches!(open(&socket), Err(Shut::Empty)));
-        assert!(matches!(open(&folder.path().join("none/s")), Err(Shut::Empty)));
-        drop(UnixListener::bind(&socket).unwrap());
-        assert!(matches!(open(&socket), Err(Shut::Empty)), "a stale socket is as good as none");
+    fn a_stale_socket_is_as_good_as_none() {
+        let place = Place::new();
+        assert!(matches!(open(&place.folder.path().join("none/s")), Err(Shut::Empty)));
+        drop(UnixListener::bind(&place.socket).unwrap());
+        assert!(place.socket.exists() && matches!(open(&place.socket), Err(Shut::Empty)));
     }
 
     #[test]
     fn a_folder_that_others_may_write_is_refused() {
-        let folder = crate::fake::folder();
-        let socket = folder.path().join("s");
-        let _listener = UnixListener::bind(&socket).unwrap();
-        set_permissions(folder.path(), Permissions::from_mode(0o775)).unwrap();
-        assert!(failure(&socket).contains("can be written by other users (mode 775)"));
+        let place = Place::new();
+        let _listener = place.listen();
+        set_permissions(place.folder.path(), Permissions::from_mode(0o775)).unwrap();
+        assert!(failure(&place.socket).contains("can be written by other users (mode 775)"));
     }
 
     #[test]
@@ -225,18 +223,16 @@ mod tests {
         if !rustix::process::geteuid().is_root() {
             return;
         }
-        let folder = crate::fake::folder();
-        let socket = folder.path().join("s");
-        let _listener = UnixListener::bind(&socket).unwrap();
-        std::os::unix::fs::chown(folder.path(), Some(4711), None).unwrap();
-        assert!(failure(&socket).contains("belongs to user 4711"));
+        let place = Place::new();
+        let _listener = place.listen();
+        std::os::unix::fs::chown(place.folder.path(), Some(4711), None).unwrap();
+        assert!(failure(&place.socket).contains("belongs to user 4711"));
     }
 
     #[test]
     fn a_file_in_place_of_the_socket_is_refused() {
-        let folder = crate::fake::folder();
-        let socket = folder.path().join("s");
-        std::fs::write(&socket, "").unwrap();
-        assert!(failure(&socket).contains("is not a socket"));
+        let place = Place::new();
+        std::fs::write(&place.socket, "").unwrap();
+        assert!(failure(&place.socket).contains("is not a socket"));
     }
 }

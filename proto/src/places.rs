@@ -132,9 +132,11 @@ impl Places {
     }
 }
 
-/// This user's home folder.
+/// This user's home folder. On Windows `USERPROFILE` names it, as for the Databricks tools.
 pub fn home() -> Option<PathBuf> {
-    directories::BaseDirs::new().map(|user| user.home_dir().to_owned())
+    let named = if cfg!(windows) { std::env::var_os("USERPROFILE") } else { None };
+    let named = named.map(PathBuf::from).filter(|home| home.is_absolute());
+    named.or_else(|| directories::BaseDirs::new().map(|user| user.home_dir().to_owned()))
 }
 
 /// Where the Databricks tools keep their profiles: `~/.databrickscfg`, or what

@@ -37,6 +37,7 @@ const UNSAFE: &[&str] = &[
     "proto/os/src/windows/descriptor.rs",
     "proto/os/src/windows/lock.rs",
     "proto/os/src/windows/process.rs",
+    "proto/os/src/windows/successor.rs",
     "proto/os/src/windows/user.rs",
 ];
 

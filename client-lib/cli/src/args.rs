@@ -11,7 +11,7 @@ use crate::{complete, exit, marker, output::Output};
 
 /// Signs in once per host; from then on any tool gets a fresh token from the agent.
 #[derive(Debug, Parser)]
-#[command(name = "sso", version, max_term_width = 100, arg_required_else_help = true, after_help = AFTER)]
+#[command(name = "sso", bin_name = "sso", version, max_term_width = 100, arg_required_else_help = true, after_help = AFTER)]
 pub(crate) struct Cli {
     /// Print JSON
     #[arg(long, global = true)]
@@ -277,13 +277,18 @@ pub(crate) enum Agent {
     Restart,
     /// Say whether the agent is running
     Status,
-    /// Install and enable systemd user units, so that the agent starts when it is needed
+    /// Have the agent started by itself: by the user's systemd, by launchd, or when you log on to Windows
+    ///
+    /// With systemd and launchd it starts when somebody asks it, or with your desktop. On Windows it is an entry of
+    /// your own in what runs at logon, which needs no administrator (a task of the Task Scheduler would).
     Install {
         /// Print what would be written instead
         #[arg(long)]
         print: bool,
     },
-    /// Disable and remove the systemd user units
+    /// Take away what `install` wrote
+    ///
+    /// An agent that systemd or launchd runs stops with it. The sessions are kept.
     Uninstall,
     /// Seal everything that is stored anew, with a key that is kept elsewhere
     ///

@@ -12,12 +12,13 @@ mod marker;
 mod output;
 #[allow(dead_code, reason = "the stand-in changes such files as well")]
 mod private;
-mod process;
+mod programs;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    process::harden();
+    // Without it there is a token to be had for all the same; the agent gives one to any process of ours.
+    let _ = sso_agent_os::process::keep_others_out();
     complete::answer_the_shell();
     let cli = match args::parse(std::env::args_os().collect()) {
         Ok(cli) => cli,

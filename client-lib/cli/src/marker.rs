@@ -1,11 +1,9 @@
-//! How the stand-in for the Databricks CLI is known by its file, wherever it was copied to, and what else
-//! there is under its name.
+//! How the stand-in for the Databricks CLI is known by its file, wherever it was copied to.
 
 use std::{
-    env,
-    fs::{self, File},
+    fs::File,
     io::{self, Read as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 /// The name that programs look for.
@@ -41,25 +39,6 @@ fn mark() -> Vec<u8> {
     BACKWARDS.bytes().rev().collect()
 }
 
-/// All programs of this name in the folders of `PATH`, in their order.
-pub(crate) fn on_path(name: &str) -> impl Iterator<Item = PathBuf> {
-    let file = format!("{name}{}", env::consts::EXE_SUFFIX);
-    let folders: Vec<PathBuf> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
-    let folders = folders.into_iter().filter(|folder| folder.is_absolute());
-    folders.map(move |folder| folder.join(&file)).filter(|file| is_program(file))
-}
-
-#[cfg(unix)]
-fn is_program(file: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_program(file: &Path) -> bool {
-    fs::metadata(file).is_ok_and(|found| found.is_file())
-}
-
 /// Goes by the first byte, which is faster than to compare at every place.
 fn holds(window: &[u8], mark: &[u8]) -> bool {
     let mut rest = window;
@@ -76,6 +55,7 @@ fn holds(window: &[u8], mark: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_file_is_known_by_what_is_in_it() {

@@ -3,12 +3,14 @@
 //! A symlink stays one: what it leads to is read, replaced and removed.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use secrecy::zeroize::Zeroizing;
+use sso_agent_os::private as os;
 
 /// The largest file that is read, in bytes.
 pub(crate) const LIMIT: u64 = 1024 * 1024;
@@ -38,17 +40,13 @@ const MOST_LINKS: usize = 40;
 /// Puts content in the place of a file, or where there is none yet.
 pub(crate) fn put(path: &Path, content: &[u8]) -> io::Result<()> {
     let path = followed(path)?;
-    placed(&path, content, |beside| fs::rename(beside, &path))
+    placed(&path, content, |beside| patiently(|| fs::rename(beside, &path)))
 }
 
 /// Makes a file that is not there yet, and its folder.
 pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder)?;
+        os::create_dir(folder)?;
     }
     placed(path, content, |beside| match fs::hard_link(beside, path) {
         // Unlike a rename, a link does not replace what came there in the meantime. Some file systems
@@ -61,9 +59,22 @@ pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Removes a file.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
-    fs::remove_file(&path)?;
+    patiently(|| fs::remove_file(&path))?;
     sync_folder_of(&path);
     Ok(())
+}
+
+/// How long it is tried again where somebody has a file open, as virus scanners do for a moment.
+const PAUSES_MS: [u64; 8] = [1, 2, 5, 10, 20, 50, 100, 200];
+
+fn patiently(mut work: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    for pause in PAUSES_MS.map(Duration::from_millis) {
+        match work() {
+            Err(error) if os::is_in_use(&error) => std::thread::sleep(pause),
+            outcome => return outcome,
+        }
+    }
+    work()
 }
 
 fn placed(path: &Path, content: &[u8], put: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
@@ -84,23 +95,42 @@ pub(crate) fn can_put(path: &Path) -> io::Result<()> {
     fs::remove_file(beside)
 }
 
-/// Waits until nobody else changes a file in the same folder; whoever drops it lets the next one go on.
-/// It is the folder that is locked, so that no file has to be left behind. Where folders cannot be, as on
-/// NFS and on Windows, nobody waits.
+/// Waits until nobody else changes a file in the same folder; whoever drops it lets the next one go on. Where
+/// there are no locks, as on some NFS, nobody waits.
 pub(crate) fn turn_at(path: &Path) -> Option<File> {
-    let path = followed(path).ok()?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = File::open(folder).ok()?;
-    folder.lock().ok()?;
-    Some(folder)
+    turn::at(&folder_of(&followed(path).ok()?)).ok()?
+}
+
+/// It is the folder that is locked, so that no file has to be left behind.
+#[cfg(unix)]
+mod turn {
+    pub(super) use super::os::hold as at;
+}
+
+/// Folders have no locks, and that of a home is not ours to put a file beside: all turns are one, at a file in
+/// the user's own folder for such.
+#[cfg(not(unix))]
+mod turn {
+    use super::{File, OpenOptions, Path, io, os};
+
+    pub(super) fn at(_: &Path) -> io::Result<Option<File>> {
+        let path = std::env::temp_dir().join("sso-agent-files.lock");
+        loop {
+            let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
+            if os::locked(&path, &file)? {
+                return Ok(Some(file));
+            }
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new(".")).to_owned()
 }
 
 fn born_private(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    os::born_private(OpenOptions::new().write(true).create_new(true)).open(path)
 }
 
 /// Where a path leads to, whether or not something is there.
@@ -124,21 +154,12 @@ fn beside(path: &Path) -> PathBuf {
 
 /// So that a crash does not undo what was done; where folders cannot be synced, it has to do without.
 fn sync_folder_of(path: &Path) {
-    if let Some(folder) = path.parent() {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
-    }
+    let _ = os::sync_dir(&folder_of(path));
 }
 
 #[cfg(test)]
-#[cfg(unix)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
-
-    fn mode(path: &Path) -> u32 {
-        path.metadata().unwrap().permissions().mode() & 0o777
-    }
 
     fn names(folder: &Path) -> Vec<String> {
         let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
@@ -146,29 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_and_its_folder_are_private_and_nothing_is_overwritten() {
+    fn a_new_file_is_whole_and_nothing_is_overwritten() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("a/b");
         create(&path, b"one").unwrap();
-        assert_eq!((mode(&home.path().join("a")), mode(&path)), (0o700, 0o600));
         assert_eq!(create(&path, b"two").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(read(&path).unwrap().unwrap().as_slice(), b"one");
         assert_eq!(names(&home.path().join("a")), ["b"]);
-    }
-
-    #[test]
-    fn what_a_link_leads_to_is_replaced_and_removed() {
-        let home = tempfile::tempdir().unwrap();
-        let (elsewhere, link) = (home.path().join("elsewhere"), home.path().join("link"));
-        fs::write(&elsewhere, "one").unwrap();
-        symlink(&elsewhere, &link).unwrap();
-        put(&link, b"two").unwrap();
-        assert_eq!((fs::read(&elsewhere).unwrap(), mode(&elsewhere)), (b"two".to_vec(), 0o600));
-        assert!(link.is_symlink());
-        remove(&link).unwrap();
-        assert!(!elsewhere.exists() && link.is_symlink());
-        put(&link, b"three").unwrap();
-        assert_eq!(fs::read(&elsewhere).unwrap(), b"three", "also where there is nothing yet");
     }
 
     #[test]
@@ -181,9 +186,79 @@ mod tests {
         assert!(read(&large).unwrap_err().contains("1048576"));
         File::create(&large).unwrap().set_len(LIMIT).unwrap();
         assert_eq!(read(&large).unwrap().unwrap().len() as u64, LIMIT);
-        let circle = home.path().join("circle");
-        symlink(&circle, &circle).unwrap();
-        assert!(read(&circle).unwrap_err().starts_with("it cannot be read: "));
-        assert!(put(&circle, b"").unwrap_err().to_string().contains("symbolic links"));
+    }
+
+    #[test]
+    fn a_file_is_replaced_and_removed_while_somebody_reads_it() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("file");
+        fs::write(&path, "one").unwrap();
+        let reader = File::open(&path).unwrap();
+        let later = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(3));
+            drop(reader);
+        });
+        put(&path, b"two").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap().as_slice(), b"two");
+        later.join().unwrap();
+        remove(&path).unwrap();
+        assert!(names(home.path()).is_empty());
+    }
+
+    #[test]
+    fn one_waits_for_the_turn_of_the_other() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("file");
+        let turn = turn_at(&path).unwrap();
+        let (path, place) = (path.clone(), path);
+        let other = std::thread::spawn(move || {
+            let _turn = turn_at(&path).unwrap();
+            fs::read(&path).unwrap()
+        });
+        put(&place, b"done").unwrap();
+        drop(turn);
+        assert_eq!(other.join().unwrap(), b"done");
+    }
+
+    #[cfg(unix)]
+    mod on_unix {
+        use super::*;
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+        fn mode(path: &Path) -> u32 {
+            path.metadata().unwrap().permissions().mode() & 0o777
+        }
+
+        #[test]
+        fn a_new_file_and_its_folder_are_private() {
+            let home = tempfile::tempdir().unwrap();
+            let path = home.path().join("a/b");
+            create(&path, b"one").unwrap();
+            assert_eq!((mode(&home.path().join("a")), mode(&path)), (0o700, 0o600));
+        }
+
+        #[test]
+        fn what_a_link_leads_to_is_replaced_and_removed() {
+            let home = tempfile::tempdir().unwrap();
+            let (elsewhere, link) = (home.path().join("elsewhere"), home.path().join("link"));
+            fs::write(&elsewhere, "one").unwrap();
+            symlink(&elsewhere, &link).unwrap();
+            put(&link, b"two").unwrap();
+            assert_eq!((fs::read(&elsewhere).unwrap(), mode(&elsewhere)), (b"two".to_vec(), 0o600));
+            assert!(link.is_symlink());
+            remove(&link).unwrap();
+            assert!(!elsewhere.exists() && link.is_symlink());
+            put(&link, b"three").unwrap();
+            assert_eq!(fs::read(&elsewhere).unwrap(), b"three", "also where there is nothing yet");
+        }
+
+        #[test]
+        fn a_circle_of_links_is_told() {
+            let home = tempfile::tempdir().unwrap();
+            let circle = home.path().join("circle");
+            symlink(&circle, &circle).unwrap();
+            assert!(read(&circle).unwrap_err().starts_with("it cannot be read: "));
+            assert!(put(&circle, b"").unwrap_err().to_string().contains("symbolic links"));
+        }
     }
 }

@@ -1,5 +1,4 @@
 //! `sso app` against an agent that answers what it is told to.
-#![cfg(unix)]
 
 mod common;
 

@@ -1,15 +1,16 @@
 //! `sso config`, with an agent that says what it thinks of the file.
-#![cfg(unix)]
 
 mod common;
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::fs;
 
-use common::{Ran, home::Home, put_program};
+use common::{
+    NOBODY, Ran,
+    home::{CONFIG, Home},
+    script,
+};
 use serde_json::{Value, json};
 use sso_agent_client::proto::places::CONFIG_TEMPLATE;
-
-const CONFIG: &str = ".config/sso-agent/config.toml";
 
 fn home(profiles: Value, refuses: bool) -> Home {
     Home::with_agent(move |method, _| match method {
@@ -22,23 +23,28 @@ fn home(profiles: Value, refuses: bool) -> Home {
     })
 }
 
-fn mode(path: &Path) -> u32 {
-    path.metadata().expect("it is there").permissions().mode() & 0o777
-}
-
 #[test]
-fn a_new_file_is_private_and_an_old_one_is_never_overwritten() {
+fn a_new_file_is_the_template_and_an_old_one_is_never_overwritten() {
     let home = home(json!({"profiles": []}), false);
     let ran = home.run(&["config", "init"]);
     let path = home.path(CONFIG);
     assert_eq!((ran.code, ran.stdout), (Some(0), format!("Wrote {}\n", path.display())));
-    assert_eq!((mode(&path), mode(path.parent().expect("a folder"))), (0o600, 0o700));
     assert_eq!(fs::read_to_string(&path).expect("a file"), CONFIG_TEMPLATE);
     fs::write(&path, "mine").expect("our file");
     let ran = home.run(&["config", "init"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("is there already\nhint: change it: `sso config edit`"), "{ran:?}");
     assert_eq!(fs::read_to_string(&path).expect("a file"), "mine");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_new_file_is_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = home(json!({"profiles": []}), false);
+    home.run(&["config", "init"]);
+    let mode = |inside| home.path(inside).metadata().expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode(CONFIG), mode(".config/sso-agent")), (0o600, 0o700));
 }
 
 #[test]
@@ -83,25 +89,25 @@ fn what_the_agent_does_not_take_is_told() {
 fn a_check_without_an_agent_says_so() {
     let home = home(json!({"profiles": []}), false);
     let mut sso = home.sso(&["config", "check"]);
-    let ran = Ran::from(sso.env("SSO_AGENT_SOCK", home.path("nobody")).output().expect("sso runs"));
+    let ran = Ran::from(sso.env("SSO_AGENT_SOCK", NOBODY).output().expect("sso runs"));
     assert_eq!(ran.code, Some(3));
 }
 
 #[test]
 fn the_editor_that_is_named_opens_the_file_and_the_agent_checks_it() {
     let home = home(json!({"profiles": []}), false);
-    let script = home.path("my editor");
-    put_program(&script, b"#!/bin/sh\necho \"$1\" > \"$2\"\n");
+    let script = script(&home.path("my editor"), "echo \"$1\" > \"$2\"", ">%2 echo %1");
+    let [quote, failing] = if cfg!(windows) { ["\"", "cmd /c exit 1 &"] } else { ["'", "false"] };
     let edit = |visual: &str| {
         let mut sso = home.sso(&["config", "edit"]);
-        Ran::from(sso.env("VISUAL", visual).env("EDITOR", "false").output().expect("sso runs"))
+        Ran::from(sso.env("VISUAL", visual).env("EDITOR", failing).output().expect("sso runs"))
     };
-    let ran = edit(&format!("'{}' changed", script.display()));
+    let ran = edit(&format!("{quote}{}{quote} changed", script.display()));
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!(fs::read_to_string(home.path(CONFIG)).expect("a file"), "changed\n");
+    assert_eq!(fs::read_to_string(home.path(CONFIG)).expect("a file").trim_end(), "changed");
     assert_eq!(home.asked("agent.reload").len(), 1);
     let ran = edit("");
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("error: the editor \"false\" failed: "), "{ran:?}");
+    assert!(ran.stderr.contains(&format!("error: the editor {failing:?} failed: ")), "{ran:?}");
     assert_eq!(home.asked("agent.reload").len(), 1, "nothing to check");
 }

@@ -1,15 +1,18 @@
 //! The stand-in for the Databricks CLI against an agent that answers what it is told to: tokens, the words
 //! of failures, and what is handed on.
-#![cfg(unix)]
 
 mod common;
 
-use std::{fs, os::unix::process::ExitStatusExt as _};
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use common::{
-    Answer, Fake,
+    Answer, Fake, NOBODY,
     bench::{Bench, FILE},
-    session,
+    path, program, session,
 };
 use serde_json::{Value, json};
 
@@ -161,10 +164,10 @@ fn where_nobody_signed_in_sdks_are_sent_on_to_their_next_way() {
     let bench = Bench::new(FILE);
     assert_eq!(bench.run("auth token pat").stderr, NOT_CONFIGURED);
     assert!(bench.fake.asked("token.get").is_empty(), "a personal access token is no matter of this command");
-    let ran = bench.run_with("auth token work", &[("SSO_AGENT_SOCK", "/nonexistent/s")]);
+    let ran = bench.run_with("auth token work", &[("SSO_AGENT_SOCK", NOBODY)]);
     assert_eq!((ran.stdout.as_str(), ran.code), ("", Some(1)));
     let why = ran.stderr.strip_prefix(NOT_CONFIGURED).expect("SDKs go on to their next way");
-    assert!(why.contains("/nonexistent/s") && why.lines().count() == 1, "and people are told why: {why}");
+    assert!(why.contains(NOBODY) && why.lines().count() == 1, "and people are told why: {why}");
 }
 
 #[test]
@@ -234,38 +237,57 @@ fn version_asks_nobody_and_says_nothing_beside() {
     assert_eq!(version.as_object().expect("an object").len(), 14);
 }
 
-#[test]
-fn every_other_command_becomes_the_real_one() {
-    let bench = Bench::new("");
-    let folder = |name: &str| bench.fake.folder.path().join(name);
-    let copy = folder("copy/databricks");
-    fs::create_dir(folder("copy")).expect("a folder");
+/// A copy of the stand-in on `PATH`, a folder that does not count, and the real one, which does this, or that on
+/// Windows.
+fn with_the_real_one(bench: &Bench, does: &str, on_windows: &str) -> (PathBuf, PathBuf, OsString) {
+    let folder = |name: &str| {
+        let folder = bench.fake.folder.path().join(name);
+        fs::create_dir(&folder).expect("a folder");
+        folder
+    };
+    let (copies, theirs) = (folder("copy"), folder("real"));
+    let copy = copies.join(program("databricks"));
     fs::copy(env!("CARGO_BIN_EXE_sso-databricks"), &copy).expect("a copy");
-    fs::create_dir(folder("real")).expect("a folder");
-    let real = folder("real/databricks");
-    fs::rename(bench.fake.script("cat; echo \"$@\" \"[$DATABRICKS_CLI_PATH]\"; kill -TERM $$"), &real)
-        .expect("a script");
-    let input = bench.fake.folder.path().join("input");
-    fs::write(&input, "from stdin\n").expect("a file");
-    let path = format!("{}:relative:{}:/usr/bin:/bin", folder("copy").display(), folder("real").display());
-    let mut command = bench.command("-p x clusters list --nope");
-    command.env("PATH", path).env("DATABRICKS_CLI_PATH", &copy).stdin(fs::File::open(input).expect("a file"));
-    let output = command.output().expect("it runs");
-    let expected = format!("from stdin\n-p x clusters list --nope [{}]\n", real.display());
-    assert_eq!(
-        (String::from_utf8_lossy(&output.stdout).as_ref(), output.status.signal()),
-        (expected.as_str(), Some(15))
-    );
+    let real = common::script(&theirs.join("databricks"), does, on_windows);
+    (copy, real, path(&[&copies, Path::new("relative"), &theirs]))
 }
 
 #[test]
+fn every_other_command_becomes_the_real_one() {
+    let bench = Bench::new("");
+    let (copy, real, path) = with_the_real_one(
+        &bench,
+        "cat; echo \"$@\" \"[$DATABRICKS_CLI_PATH]\"; exit 42",
+        "set /p line=\necho %line%\necho %* [%DATABRICKS_CLI_PATH%]\nexit 1042",
+    );
+    let input = bench.fake.folder.path().join("input");
+    fs::write(&input, "from stdin\n").expect("a file");
+    let mut command = bench.command("-p x clusters list --nope");
+    command.env("PATH", path).env("DATABRICKS_CLI_PATH", &copy).stdin(fs::File::open(input).expect("a file"));
+    let output = command.output().expect("it runs");
+    let told = String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n");
+    let expected = format!("from stdin\n-p x clusters list --nope [{}]\n", real.display());
+    let code = if cfg!(windows) { 1042 } else { 42 };
+    assert_eq!((told, output.status.code()), (expected, Some(code)), "{output:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_that_ends_the_real_one_is_ours() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let bench = Bench::new("");
+    let (_, _, path) = with_the_real_one(&bench, "kill -TERM $$", "");
+    let output = bench.command("clusters list").env("PATH", path).output().expect("it runs");
+    assert_eq!(output.status.signal(), Some(15));
+}
+
+#[cfg(unix)]
+#[test]
 fn programs_that_call_each_other_come_to_an_end() {
     let bench = Bench::new("");
-    let folder = bench.fake.folder.path().join("real");
-    fs::create_dir(&folder).expect("a folder");
     let again = format!("exec {} \"$@\"", env!("CARGO_BIN_EXE_sso-databricks"));
-    fs::rename(bench.fake.script(&again), folder.join("databricks")).expect("a script");
-    let ran = bench.run_with("clusters list", &[("PATH", &format!("{}:/usr/bin:/bin", folder.display()))]);
+    let (_, _, path) = with_the_real_one(&bench, &again, "");
+    let ran = common::Ran::from(bench.command("clusters list").env("PATH", path).output().expect("it runs"));
     assert!(ran.stderr.contains("calls this program again and again") && ran.code == Some(1), "{ran:?}");
 }
 

@@ -1,10 +1,9 @@
 //! The stand-in for the Databricks CLI and the file of profiles: what it says of it, what it changes in it,
 //! and what it leaves alone.
-#![cfg(unix)]
 
 mod common;
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+use std::fs;
 
 use common::{
     Fake,
@@ -26,7 +25,9 @@ fn a_login_saves_the_profile_and_keeps_the_rest() {
     assert_eq!(bench.text(), FILE.replace("[pat]\nhost = https://pat.example\ntoken = dapiCANARY\n", saved));
     let backup = bench.home.join(".databrickscfg.bak");
     assert_eq!(fs::read_to_string(&backup).expect("a backup"), FILE);
+    #[cfg(unix)]
     for file in [bench.file(), backup] {
+        use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600, "{file:?}");
     }
     assert_eq!(fs::read_dir(&bench.home).expect("a folder").count(), 2, "nothing is left lying about");
@@ -80,6 +81,7 @@ fn a_login_that_is_refused_changes_nothing() {
     assert_eq!(bench.text(), FILE);
 }
 
+#[cfg(unix)]
 #[test]
 fn what_a_symlink_leads_to_is_changed_and_the_link_stays() {
     let bench = Bench::new("");
@@ -89,7 +91,7 @@ fn what_a_symlink_leads_to_is_changed_and_the_link_stays() {
     bench.run("auth login --host h -p new");
     fs::write(folder.join("cfg"), FILE).expect("a file");
     bench.run("auth switch -p work");
-    assert_eq!(fs::read_link(bench.file()).expect("still a link"), Path::new("dotfiles/cfg"));
+    assert_eq!(fs::read_link(bench.file()).expect("still a link"), std::path::Path::new("dotfiles/cfg"));
     assert!(fs::read_to_string(folder.join("cfg")).expect("a file").ends_with("default_profile = work\n"));
 }
 
@@ -128,8 +130,10 @@ fn a_bad_file_is_told_before_anybody_signs_in_and_stays_as_it_is() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn what_is_no_plain_file_is_told_and_not_opened() {
+    use std::process::Command;
     let bench = Bench::new("");
     std::os::unix::fs::symlink(".databrickscfg", bench.file()).expect("a link");
     let ran = bench.run("auth login -p work --host h");
@@ -143,8 +147,10 @@ fn what_is_no_plain_file_is_told_and_not_opened() {
     assert!(bench.run("auth login -p work --host h").stderr.contains("it is not a regular file"));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_file_that_may_not_be_read_is_told() {
+    use std::os::unix::fs::PermissionsExt as _;
     let bench = Bench::new(FILE);
     fs::set_permissions(bench.file(), fs::Permissions::from_mode(0o000)).expect("our file");
     if fs::read(bench.file()).is_ok() {
@@ -289,12 +295,14 @@ fn sign_ins_at_once_are_all_saved() {
     assert!(text.starts_with("; mine\n"), "{text}");
 }
 
+const NOWHERE: &str = if cfg!(windows) { r"C:\nonexistent\folder\cfg" } else { "/nonexistent/folder/cfg" };
+
 #[test]
 fn what_cannot_be_saved_is_told_before_anybody_signs_in() {
     let bench = Bench::new("");
-    let nowhere = [("DATABRICKS_CONFIG_FILE", "/nonexistent/folder/cfg")];
+    let nowhere = [("DATABRICKS_CONFIG_FILE", NOWHERE)];
     let ran = bench.run_with("auth login -p work --host h", &nowhere);
-    assert!(ran.code == Some(1) && ran.stderr.contains("/nonexistent/folder/cfg"), "{ran:?}");
+    assert!(ran.code == Some(1) && ran.stderr.contains(NOWHERE), "{ran:?}");
     assert!(bench.fake.asked("session.login").is_empty());
 }
 

@@ -1,11 +1,9 @@
 //! `sso import` in a home where other tools have signed in.
-#![cfg(unix)]
 
 mod common;
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
     path::Path,
     sync::{Arc, OnceLock},
 };
@@ -125,8 +123,12 @@ fn one_that_is_no_good_is_told_and_stays_while_the_others_go_on() {
     assert_eq!(report["removed"], json!([home.path(CACHE)]));
     assert!(!ran.stdout.contains("CANARY") && !ran.stdout.contains("worthless"));
     assert_eq!(keys(&home.path(CACHE)), ["play"]);
-    let mode = home.path(CACHE).metadata().expect("a file").permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = home.path(CACHE).metadata().expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
     let ran = home.run(&["import", "--yes"]);
     assert!(ran.stderr.contains("error: 1 of 1 sign-ins could not be taken over\nhint: "), "{ran:?}");
 }
@@ -213,7 +215,7 @@ fn without_an_agent_a_plan_can_be_made_and_nothing_else() {
     let home = home("CANARY-play", &[]);
     let ran = |args: &[&str]| {
         let mut sso = home.sso(args);
-        common::Ran::from(sso.env("SSO_AGENT_SOCK", home.path("nobody")).output().expect("sso runs"))
+        common::Ran::from(sso.env("SSO_AGENT_SOCK", common::NOBODY).output().expect("sso runs"))
     };
     assert_eq!(ran(&["import", "--dry-run"]).code, Some(0));
     assert_eq!(ran(&["import", "--yes"]).code, Some(3));

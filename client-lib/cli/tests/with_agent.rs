@@ -1,11 +1,10 @@
 //! The commands against an agent that answers what it is told to: output, streams, exit codes.
-#![cfg(unix)]
 
 mod common;
 
-use std::{fs, os::unix::ffi::OsStrExt as _};
+use std::fs;
 
-use common::{Fake, Ran};
+use common::{Fake, Ran, path, script};
 use serde_json::{Value, json};
 
 #[test]
@@ -60,14 +59,17 @@ fn a_failure_as_json_is_on_stderr_too() {
 fn a_sign_in_opens_the_browser_that_is_named() {
     let fake = Fake::well();
     let opened = fake.folder.path().join("opened");
-    let script = fake.script(&format!("echo \"$#:$1\" > {0}.new; mv {0}.new {0}", opened.display()));
+    let script = fake.script(
+        &format!("echo \"$#:$1\" > {0}.new; mv {0}.new {0}", opened.display()),
+        &format!(">{0}.new echo 1:%~1\nmove {0}.new {0} >nul", opened.display()),
+    );
     let ran = Ran::from(fake.sso(&["login", "h"]).env("BROWSER", script).output().expect("sso runs"));
     assert_eq!(ran.stdout, "Signed in to https://h as me@example.com\n");
     // The browser runs on by itself; it is no child that could be waited for any more.
     while !opened.exists() {
         std::thread::yield_now();
     }
-    assert_eq!(fs::read_to_string(opened).expect("a file"), "1:http://127.0.0.1:9/start/x\n");
+    assert_eq!(fs::read_to_string(opened).expect("a file").trim_end(), "1:http://127.0.0.1:9/start/x");
 }
 
 #[test]
@@ -165,20 +167,50 @@ fn to_sign_out_where_nobody_is_signed_in_is_an_unknown_host() {
 #[test]
 fn a_command_gets_the_token_and_its_code_is_ours() {
     let fake = Fake::well();
-    let show =
-        "echo $DATABRICKS_HOST $DATABRICKS_TOKEN $DATABRICKS_AUTH_TYPE [$DATABRICKS_CONFIG_PROFILE]; exit 42";
-    let mut exec = fake.sso(&["exec", "h", "--", "sh", "-c", show]);
-    let ran = Ran::from(exec.env("DATABRICKS_CONFIG_PROFILE", "other").output().expect("sso runs"));
-    assert_eq!((ran.code, ran.stdout.as_str()), (Some(42), "https://h secret pat []\n"));
-    let ran =
-        fake.run(&["exec", "--env", "A", "--env", "B", "--", "sh", "-c", "echo $A $B [$DATABRICKS_TOKEN]"]);
-    assert_eq!(ran.stdout, "secret secret []\n");
+    let show = fake.script(
+        "echo $DATABRICKS_HOST $DATABRICKS_TOKEN $DATABRICKS_AUTH_TYPE [$DATABRICKS_CONFIG_PROFILE]; exit 42",
+        "echo %DATABRICKS_HOST% %DATABRICKS_TOKEN% %DATABRICKS_AUTH_TYPE% [%DATABRICKS_CONFIG_PROFILE%]\nexit 1042",
+    );
+    let mut exec = fake.sso(&["exec", "h", "--"]);
+    exec.arg(&show).env("DATABRICKS_CONFIG_PROFILE", "other");
+    let ran = Ran::from(exec.output().expect("sso runs"));
+    let code = if cfg!(windows) { 1042 } else { 42 };
+    assert_eq!((ran.code, ran.stdout.trim_end()), (Some(code), "https://h secret pat []"), "{ran:?}");
+    let show = fake.script("echo $A $B [$DATABRICKS_TOKEN]", "echo %A% %B% [%DATABRICKS_TOKEN%]");
+    let mut exec = fake.sso(&["exec", "--env", "A", "--env", "B", "--"]);
+    let ran = Ran::from(exec.arg(&show).output().expect("sso runs"));
+    assert_eq!(ran.stdout.trim_end(), "secret secret []");
+}
+
+#[test]
+fn a_command_is_found_as_a_shell_finds_it_and_gets_what_is_typed() {
+    let fake = Fake::well();
+    let folder = fake.folder.path().join("my programs");
+    fs::create_dir(&folder).expect("a folder");
+    script(&folder.join("tell"), "echo \"$1|$2\"", "echo %~1^|%~2");
+    let mut exec = fake.sso(&["exec", "h", "--", "tell", "a b", "c&d"]);
+    let ran = Ran::from(exec.env("PATH", path(&[&folder])).output().expect("sso runs"));
+    if cfg!(windows) {
+        // What a script makes of it is its own matter.
+        assert!(ran.stdout.starts_with("a b|c"), "{ran:?}");
+    } else {
+        assert_eq!(ran.stdout, "a b|c&d\n", "{ran:?}");
+    }
+}
+
+/// Ends of programs that crash are more than a byte, and below zero for who takes them so.
+#[cfg(windows)]
+#[test]
+fn the_end_of_a_crashed_command_is_passed_on() {
+    let ran = Fake::well().run(&["exec", "h", "--", "cmd", "/d", "/c", "exit -1073741819"]);
+    assert_eq!(ran.code, Some(-1_073_741_819));
 }
 
 #[test]
 fn a_command_is_told_where_to_get_tokens_and_of_no_other_way() {
     let fake = Fake::well();
-    let mut exec = fake.sso(&["exec", "h", "--metadata", "--", "env"]);
+    let show: &[&str] = if cfg!(windows) { &["cmd", "/d", "/c", "set"] } else { &["env"] };
+    let mut exec = fake.sso(&[&["exec", "h", "--metadata", "--"], show].concat());
     for name in ["TOKEN", "CLIENT_ID", "CLIENT_SECRET", "CONFIG_PROFILE", "USERNAME", "PASSWORD"] {
         exec.env(format!("DATABRICKS_{name}"), "other");
     }
@@ -196,6 +228,7 @@ fn a_command_is_told_where_to_get_tokens_and_of_no_other_way() {
     assert_eq!(fake.asked("token.get").len(), 0, "it gets none of its own");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_shell_is_set_up_quoted_or_not() {
     let fake = Fake::well();
@@ -206,6 +239,11 @@ fn a_shell_is_set_up_quoted_or_not() {
         let ran = Ran::from(shell.env("DATABRICKS_TOKEN", "other").output().expect("sh runs"));
         assert_eq!(ran.stdout, "metadata-service http://127.0.0.1:9/secret []\n", "{ran:?}");
     }
+}
+
+#[test]
+fn what_sets_up_a_shell_is_told_as_json() {
+    let fake = Fake::well();
     let json: Value = serde_json::from_str(&fake.run(&["env", "h", "--json"]).stdout).expect("JSON");
     assert_eq!(json["set"]["DATABRICKS_ACCOUNT_ID"], "a-1");
     let unset = json["unset"].as_array().expect("a list");
@@ -227,7 +265,8 @@ fn the_address_of_the_metadata_service_is_printed_alone_or_with_what_belongs_to_
 fn a_command_that_cannot_run_fails_as_in_a_shell() {
     let fake = Fake::well();
     assert_eq!(fake.run(&["exec", "--", "/nonexistent/command"]).code, Some(127));
-    assert_eq!(fake.run(&["exec", "--", "/"]).code, Some(126));
+    let folder = if cfg!(windows) { r"C:\windows" } else { "/" };
+    assert_eq!(fake.run(&["exec", "--", folder]).code, Some(126));
 }
 
 #[test]
@@ -241,6 +280,7 @@ fn a_reader_that_went_away_is_no_failure() {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_a_failure() {
     let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
@@ -249,8 +289,10 @@ fn a_full_disk_is_a_failure() {
     assert!(ran.stderr.starts_with("error: the result cannot be written: "), "{ran:?}");
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn arguments_that_are_no_text_are_wrong_usage_or_passed_on() {
+    use std::os::unix::ffi::OsStrExt as _;
     let odd = std::ffi::OsStr::from_bytes(b"\xff");
     let fake = Fake::well();
     assert_eq!(fake.sso(&["token"]).arg(odd).output().expect("sso runs").status.code(), Some(2));

@@ -31,7 +31,7 @@ const PASSED: &[&str] = &[
 const PASSED_PREFIXES: &[&str] = &["LC_", "XDG_", "SSO_AGENT_"];
 /// In either case, as tools have it.
 const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
-/// Without these no program runs on Windows, the one that shows notices among them.
+/// Without these no program runs on Windows, which has all names in any case: `Path`, `SystemRoot`.
 const PASSED_ON_WINDOWS: &[&str] = &[
     "SYSTEMROOT",
     "SYSTEMDRIVE",
@@ -44,6 +44,7 @@ const PASSED_ON_WINDOWS: &[&str] = &[
     "TEMP",
     "TMP",
     "USERNAME",
+    "USERDOMAIN",
 ];
 
 /// Paths that are relative to where the client was called.
@@ -69,8 +70,7 @@ pub(super) fn agent(places: &Places, log: &Log) -> Result<Child> {
             "put sso-agent beside this program or on PATH",
         )
     })?;
-    sso_agent_os::process::keep_streams();
-    command(&program, env::vars_os(), log).and_then(|mut command| command.spawn()).map_err(|error| {
+    command(&program, env::vars_os(), log).and_then(spawn).map_err(|error| {
         let message = format!("{} cannot be started: {error}", program.display());
         Error::unreachable(message, format!("nobody listens at {}", places.socket.display()))
     })
@@ -89,20 +89,21 @@ fn command(
         // So that it keeps no file system busy.
         command.current_dir("/");
     }
-    on_its_own(&mut command);
     Ok(command)
 }
 
 fn is_passed(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
-    PASSED.contains(&name)
-        || PASSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-        || PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name))
-        || (cfg!(windows) && PASSED_ON_WINDOWS.iter().any(|own| own.eq_ignore_ascii_case(name)))
+    let upper = name.to_ascii_uppercase();
+    let named = if cfg!(windows) { &*upper } else { name };
+    PASSED.contains(&named)
+        || PASSED_PREFIXES.iter().any(|prefix| named.starts_with(prefix))
+        || PROXIES.contains(&&*upper)
+        || (cfg!(windows) && PASSED_ON_WINDOWS.contains(&named))
 }
 
 fn absolute((name, value): (OsString, OsString)) -> (OsString, OsString) {
-    if PLACES.iter().any(|place| name == *place)
+    if PLACES.iter().any(|place| name.eq_ignore_ascii_case(place))
         && let Ok(path) = std::path::absolute(&value)
     {
         return (name, path.into_os_string());
@@ -121,16 +122,29 @@ fn is_executable(path: &Path) -> bool {
     path.is_file()
 }
 
-/// On Unix `--detach` sees to it, with a session of its own.
+/// On Unix `--detach` sees to it that it lives on, with a session of its own.
 #[cfg(not(windows))]
-fn on_its_own(_: &mut Command) {}
+fn spawn(mut command: Command) -> std::io::Result<Child> {
+    command.spawn()
+}
 
+/// Without a console, out of reach of its Ctrl-C, and of the job that a terminal or a service puts all it starts
+/// into, to end them with it; where the job lets nobody go, it has to do without.
 #[cfg(windows)]
-fn on_its_own(command: &mut Command) {
+fn spawn(mut command: Command) -> std::io::Result<Child> {
     use std::os::windows::process::CommandExt as _;
     const DETACHED_PROCESS: u32 = 0x8;
     const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
-    command.creation_flags(DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP);
+    const CREATE_BREAKAWAY_FROM_JOB: u32 = 0x0100_0000;
+    const ALONE: u32 = DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP;
+    // Else whoever reads what we print would wait for the agent to end, which is no reason not to start it.
+    let _ = sso_agent_os::process::keep_own_streams();
+    match command.creation_flags(ALONE | CREATE_BREAKAWAY_FROM_JOB).spawn() {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            command.creation_flags(ALONE).spawn()
+        }
+        outcome => outcome,
+    }
 }
 
 #[cfg(test)]
@@ -144,6 +158,13 @@ mod tests {
         }
         for name in ["DATABRICKS_TOKEN", "AWS_SECRET_ACCESS_KEY", "LD_PRELOAD", "BROWSER", "COMPLETE"] {
             assert!(!is_passed(OsStr::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn on_windows_names_count_in_any_case() {
+        for name in ["Path", "SystemRoot", "sso_agent_sock"] {
+            assert_eq!(is_passed(OsStr::new(name)), cfg!(windows), "{name}");
         }
     }
 

@@ -71,17 +71,15 @@ pub(super) fn private_file(path: &Path) -> io::Result<File> {
 }
 
 #[cfg(test)]
-#[cfg(unix)]
 mod tests {
     use super::*;
-    use std::{io::Write as _, os::unix::fs::PermissionsExt as _};
+    use std::io::Write as _;
 
-    fn mode(path: &Path) -> u32 {
-        path.metadata().unwrap().permissions().mode() & 0o777
-    }
-
+    #[cfg(unix)]
     #[test]
     fn folder_and_log_are_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("a/b");
         private::create_dir(&state).unwrap();

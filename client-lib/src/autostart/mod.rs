@@ -160,5 +160,4 @@ impl<'a> Starter<'a> {
 }
 
 #[cfg(test)]
-#[cfg(unix)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Starting, with programs that are no agents.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
+use std::process::Command;
 
 use super::*;
 
@@ -13,21 +13,39 @@ impl Sandbox {
 
     fn places(&self) -> Places {
         let at = |name: &str| self.0.path().join(name);
+        let socket = |name: &str| if cfg!(windows) { pipe(&at(name)) } else { at(name) };
         Places {
-            socket: at("run/agent.sock"),
-            http_socket: at("run/http.sock"),
+            socket: socket("agent.sock"),
+            http_socket: socket("http.sock"),
             config: at("config.toml"),
             state: at("state"),
         }
     }
 
-    fn script(&self, body: &str) -> Child {
-        let path = self.0.path().join("script");
-        fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+    /// A program that says this and ends with that.
+    fn saying(&self, words: &str, code: i32) -> Child {
         let log = log::Log::open(&self.places().state).unwrap();
-        Command::new("/bin/sh").arg(path).stderr(log.end().unwrap()).spawn().unwrap()
+        shell(words, code).stderr(log.end().unwrap()).spawn().unwrap()
     }
+}
+
+#[cfg(unix)]
+fn shell(words: &str, code: i32) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &format!("echo '{words}' >&2; exit {code}")]);
+    shell
+}
+
+#[cfg(windows)]
+fn shell(words: &str, code: i32) -> Command {
+    let mut shell = Command::new("cmd");
+    shell.args(["/d", "/c", &format!("echo {words}>&2& exit {code}")]);
+    shell
+}
+
+/// A name that nobody else has.
+fn pipe(path: &std::path::Path) -> PathBuf {
+    PathBuf::from(format!(r"\\.\pipe\sso-agent-test-{}", path.to_string_lossy().replace(['\\', '/'], "-")))
 }
 
 fn ended(starter: &mut Starter<'_>, mut child: Child) {
@@ -40,10 +58,10 @@ fn an_agent_that_stops_at_its_start_is_told_with_its_last_words() {
     let sandbox = Sandbox::new();
     let places = sandbox.places();
     let mut starter = Starter::new(&places).unwrap();
-    ended(&mut starter, sandbox.script("echo 'the key is missing' >&2; exit 1"));
+    ended(&mut starter, sandbox.saying("the key is missing", 1));
     let error = starter.step().unwrap_err();
-    assert!(error.to_string().ends_with("(exit status: 1): the key is missing"), "{error}");
-    assert!(error.hint().ends_with("state/agent.log"));
+    assert!(error.to_string().ends_with(": 1): the key is missing"), "{error}");
+    assert!(error.hint().ends_with("agent.log"));
 }
 
 #[test]
@@ -51,7 +69,7 @@ fn an_agent_that_makes_way_for_another_is_started_again_should_that_one_be_about
     let sandbox = Sandbox::new();
     let places = sandbox.places();
     let mut starter = Starter::new(&places).unwrap();
-    ended(&mut starter, sandbox.script("exit 75"));
+    ended(&mut starter, sandbox.saying("another", ANOTHER_RUNS));
     starter.step().unwrap();
     assert!(matches!(starter.turn, Turn::Ours));
 }

@@ -274,5 +274,4 @@ impl Events {
 }
 
 #[cfg(test)]
-#[cfg(unix)]
 mod tests;

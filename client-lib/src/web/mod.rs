@@ -243,5 +243,4 @@ impl fmt::Debug for WebSession {
 }
 
 #[cfg(test)]
-#[cfg(unix)]
 mod tests;

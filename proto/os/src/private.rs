@@ -47,6 +47,14 @@ pub fn make_private(folder: &Path) -> Result<Was, NotPrivate> {
     system::make_private(folder)
 }
 
+/// Whether a folder is ours alone already; changes nothing.
+///
+/// # Errors
+/// See [`NotPrivate`].
+pub fn is_private(folder: &Path) -> Result<bool, NotPrivate> {
+    system::is_private(folder)
+}
+
 /// What new files are made with so that they are ours alone from the start.
 pub fn born_private(options: &mut OpenOptions) -> &mut OpenOptions {
     system::born_private(options)

@@ -1,8 +1,8 @@
 //! What a process owes its secrets before it has any.
 
-use std::io;
+use std::{io, process::Command};
 
-use crate::system::process as system;
+use crate::system::{process as system, successor};
 
 /// Keeps other processes of the same user out of our memory, and it out of dumps, as far as the system goes:
 ///
@@ -19,15 +19,27 @@ pub fn keep_others_out() -> io::Result<()> {
     system::keep_others_out()
 }
 
-/// Children that are started from now on get those of our standard streams that they are given, and no others:
-/// one that stays would keep them open, and whoever reads what we print would wait for its end.
-pub fn keep_streams() {
-    system::keep_streams();
-}
-
 /// Whether a process of that number lives; yes where that cannot be told.
 pub fn is_alive(pid: u32) -> bool {
     system::is_alive(pid)
+}
+
+/// Keeps what we start from holding our input and output open, unless it is given them: Windows passes on
+/// whatever of ours was passed on to us.
+///
+/// # Errors
+/// The system's.
+pub fn keep_own_streams() -> io::Result<()> {
+    system::keep_own_streams()
+}
+
+/// Becomes another program, whose input, output, signals and exit code are its own. Returns only with the reason
+/// why that was not to be.
+///
+/// Windows knows nothing of the kind: there it is a child that gets Ctrl-C in our place, whose exit code becomes
+/// ours, whatever it is, and which ends when somebody ends us.
+pub fn become_it(command: &mut Command) -> io::Error {
+    successor::become_it(command)
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ mod agent;
 mod machine;
 mod network;
 mod places;
+mod service;
 mod sessions;
 mod stand_in;
-mod units;
 
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
@@ -87,7 +87,7 @@ fn examine() -> Vec<Finding> {
     findings.extend(machine::certificates(var));
     findings.push(machine::browser(var));
     findings.push(stand_in::check());
-    findings.extend(units::check(program.as_deref()));
+    findings.extend(service::check(program.as_deref()));
     findings
 }
 

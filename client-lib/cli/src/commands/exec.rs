@@ -1,4 +1,5 @@
-//! `sso exec`: becomes the command, so that signals and its exit code are the command's own.
+//! `sso exec`: becomes the command, as far as the system knows of such a thing, so that signals and its exit
+//! code are the command's own.
 
 use std::{ffi::OsStr, io, process::Command};
 
@@ -11,12 +12,14 @@ use sso_agent_client::{
         token::{Token, TokenGet},
     },
 };
+use sso_agent_os::process::become_it;
 
 use super::{metadata, resolved};
 use crate::{
     args::{self, Which},
     exit::Failure,
     output::Output,
+    programs,
 };
 
 /// The command keeps its token for as long as it runs, so that one about to end is of no use. Within
@@ -32,7 +35,7 @@ const NOT_FOUND: u8 = 127;
 
 pub(super) fn run(args: args::Exec, _: &Output) -> Result<(), Failure> {
     let (program, arguments) = args.command.split_first().expect("clap requires a command");
-    let mut command = Command::new(program);
+    let mut command = Command::new(programs::typed(program));
     command.args(arguments);
     if args.metadata {
         let found = metadata::ask(&mut Agent::connect()?, args.which, Vec::new())?;
@@ -41,7 +44,7 @@ pub(super) fn run(args: args::Exec, _: &Output) -> Result<(), Failure> {
     } else {
         give_token(&mut command, args.which, &args.names)?;
     }
-    run_as(&mut command).map_err(|error| not_run(program, &error))
+    Err(not_run(program, &become_it(&mut command)))
 }
 
 fn give_token(command: &mut Command, which: Which, names: &[String]) -> Result<(), Failure> {
@@ -83,18 +86,6 @@ fn for_databricks(command: &mut Command, session: &Session, token: &Token) {
 /// Takes out what would be a second way to authenticate, or another place to do it at.
 fn only_these(command: &mut Command) -> &mut Command {
     metadata::UNSET.iter().fold(command, |command, name| command.env_remove(name))
-}
-
-#[cfg(unix)]
-pub(super) fn run_as(command: &mut Command) -> io::Result<()> {
-    use std::os::unix::process::CommandExt as _;
-    Err(command.exec())
-}
-
-#[cfg(not(unix))]
-pub(super) fn run_as(command: &mut Command) -> io::Result<()> {
-    let status = command.status()?;
-    std::process::exit(status.code().unwrap_or(i32::from(crate::exit::FAILED)))
 }
 
 fn not_run(program: &OsStr, error: &io::Error) -> Failure {

@@ -11,12 +11,14 @@ use std::{
 };
 
 use serde::Serialize;
+use sso_agent_os::private;
 
 use crate::{
     args,
     exit::Failure,
     marker,
     output::{Output, clean},
+    programs,
 };
 
 /// Smaller ones SDKs take for the old CLI.
@@ -62,7 +64,7 @@ fn install(folder: &Path, name: &str, force: bool, output: &Output) -> Result<()
         ));
     }
     let size = copy(&source, &target).map_err(|error| unwritable(&target, &error))?;
-    let first = marker::on_path(name).next();
+    let first = programs::on_path(name).next();
     let path = env::var_os("PATH").unwrap_or_default();
     let installed = Installed {
         size,
@@ -77,7 +79,7 @@ fn install(folder: &Path, name: &str, force: bool, output: &Output) -> Result<()
 fn program() -> Result<PathBuf, Failure> {
     let beside = env::current_exe().ok().and_then(|own| Some(own.parent()?.join(PROGRAM)));
     let beside = beside.map(|path| path.with_extension(env::consts::EXE_EXTENSION));
-    let found = beside.into_iter().chain(marker::on_path(PROGRAM)).find(|path| is_ours(path));
+    let found = beside.into_iter().chain(programs::on_path(PROGRAM)).find(|path| is_ours(path));
     found.ok_or_else(|| {
         Failure::failed(
             format!("there is no program {PROGRAM} beside sso or on PATH"),
@@ -92,14 +94,35 @@ fn is_ours(path: &Path) -> bool {
 
 /// Whole or not at all: somebody may be running it.
 fn copy(source: &Path, target: &Path) -> io::Result<u64> {
-    let mut beside = target.as_os_str().to_owned();
-    beside.push(format!(".tmp-{}", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let done = write(source, &beside).and_then(|size| fs::rename(&beside, target).map(|()| size));
+    let beside = with_end(target, &format!(".tmp-{}", std::process::id()));
+    let done = write(source, &beside).and_then(|size| replace(&beside, target).map(|()| size));
     if done.is_err() {
         let _ = fs::remove_file(&beside);
     }
     done
+}
+
+/// A program that runs cannot be replaced on Windows, but be called otherwise, and removed the next time.
+fn replace(beside: &Path, target: &Path) -> io::Result<()> {
+    let old = with_end(target, ".old");
+    match fs::rename(beside, target) {
+        Err(error) if private::is_in_use(&error) => {
+            fs::rename(target, &old)?;
+            fs::rename(beside, target)
+        }
+        outcome => {
+            if cfg!(windows) {
+                let _ = fs::remove_file(&old);
+            }
+            outcome
+        }
+    }
+}
+
+fn with_end(path: &Path, end: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(end);
+    path.into()
 }
 
 fn write(source: &Path, beside: &Path) -> io::Result<u64> {
@@ -126,15 +149,32 @@ fn words(installed: &Installed, folder: &Path) -> String {
         None if !installed.on_path => format!("{folder} is not on PATH. To have it found there"),
         None => return text + "SDKs find it on PATH; `sso doctor` says what they find",
     };
-    text += &format!(
-        "{first}:\n    export PATH=\"{folder}:$PATH\"\nor, for SDKs alone:\n    export {CLI_PATH}=\"{file}\""
-    );
+    let [on_path, for_sdks] = settings(&folder, &file);
+    text += &format!("{first}:\n    {on_path}\nor, for SDKs alone:\n    {for_sdks}");
     text
+}
+
+/// For a shell.
+#[cfg(unix)]
+fn settings(folder: &str, file: &str) -> [String; 2] {
+    [format!("export PATH=\"{folder}:$PATH\""), format!("export {CLI_PATH}=\"{file}\"")]
+}
+
+/// For PowerShell, and lasting: `setx` would put what all users have into this user's own, and cut it off at 1024
+/// characters.
+#[cfg(not(unix))]
+fn settings(folder: &str, file: &str) -> [String; 2] {
+    let quoted = |text: &str| text.replace('\'', "''");
+    let (folder, file) = (quoted(folder), quoted(file));
+    let set =
+        |name: &str, value: &str| format!("[Environment]::SetEnvironmentVariable('{name}', {value}, 'User')");
+    let path = format!("'{folder};' + [Environment]::GetEnvironmentVariable('Path', 'User')");
+    [set("Path", &path), set(CLI_PATH, &format!("'{file}'"))]
 }
 
 fn remove(folder: Option<&Path>, name: &str, output: &Output) -> Result<(), Failure> {
     let found: Vec<PathBuf> = match folder {
-        None => marker::on_path(name).filter(|path| is_ours(path)).collect(),
+        None => programs::on_path(name).filter(|path| is_ours(path)).collect(),
         Some(folder) => vec![folder.join(format!("{name}{}", env::consts::EXE_SUFFIX))],
     };
     let mut all = Removed { removed: Vec::new() };
@@ -166,21 +206,30 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
 }
 
 #[cfg(test)]
-#[cfg(unix)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     #[test]
     fn a_small_program_is_made_as_large_as_sdks_want_it() {
         let folder = tempfile::tempdir().unwrap();
         let [source, target] = ["source", "target"].map(|name| folder.path().join(name));
-        fs::write(&source, "#!/bin/sh\necho runs\nexit\n").unwrap();
-        symlink("/nonexistent", &target).unwrap();
+        fs::write(&source, "runs").unwrap();
+        fs::write(&target, "an older one").unwrap();
         assert_eq!(copy(&source, &target).unwrap(), SMALLEST);
-        let made = fs::symlink_metadata(&target).unwrap();
-        assert!(made.is_file(), "the link is replaced, not what it leads to");
-        assert_eq!((made.len(), made.permissions().mode() & 0o777), (SMALLEST, 0o755));
+        assert_eq!(target.metadata().unwrap().len(), SMALLEST);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left lying about");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_replaced_and_not_what_it_leads_to() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let [source, target] = ["source", "target"].map(|name| folder.path().join(name));
+        fs::write(&source, "runs").unwrap();
+        symlink("/nonexistent", &target).unwrap();
+        copy(&source, &target).unwrap();
+        let made = fs::symlink_metadata(&target).unwrap();
+        assert!(made.is_file() && made.permissions().mode() & 0o777 == 0o755);
     }
 }

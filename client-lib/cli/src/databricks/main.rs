@@ -22,9 +22,10 @@ mod marker;
 #[path = "../private.rs"]
 #[allow(dead_code, reason = "`sso` makes and removes such files as well; its tests come along")]
 mod private;
-#[path = "../process.rs"]
-mod process;
 mod profiles;
+#[path = "../programs.rs"]
+#[allow(dead_code, reason = "`sso exec` runs what is typed; its tests come along")]
+mod programs;
 mod resolve;
 mod say;
 mod switch;
@@ -41,7 +42,8 @@ use args::{Command, Meant};
 static MARK: [u8; 52] = *b"sso-agent's stand-in for the Databricks CLI d8f3a1c6";
 
 fn main() -> ExitCode {
-    process::harden();
+    // Without it there is a token to be had for all the same; the agent gives one to any process of ours.
+    let _ = sso_agent_os::process::keep_others_out();
     let args: Vec<_> = std::env::args_os().skip(1).collect();
     let outcome = match args::read(&args) {
         Ok(Meant::Ours(command, said)) => run(command, &said),

@@ -1,5 +1,5 @@
 //! Hands a command to the real CLI further down `PATH`: with its input, its signals, and its exit code,
-//! since this process becomes it.
+//! since this process becomes it, as far as the system knows of such a thing.
 
 use std::{
     env,
@@ -9,8 +9,10 @@ use std::{
     process::Command,
 };
 
+use sso_agent_os::process::become_it;
+
 use crate::{
-    help, marker,
+    help, marker, programs,
     say::{self, Fail},
 };
 
@@ -33,25 +35,12 @@ pub(crate) fn run(args: &[OsString]) -> Result<(), Fail> {
     if env::var_os(CLI_PATH).is_some_and(|path| is_ours(Path::new(&path))) {
         command.env(CLI_PATH, &real);
     }
-    Err(Fail::new(format!("{} cannot be run: {}", real.display(), becoming(&mut command))))
-}
-
-#[cfg(unix)]
-fn becoming(command: &mut Command) -> std::io::Error {
-    std::os::unix::process::CommandExt::exec(command)
-}
-
-#[cfg(not(unix))]
-fn becoming(command: &mut Command) -> std::io::Error {
-    match command.status() {
-        Ok(status) => std::process::exit(status.code().unwrap_or(1)),
-        Err(error) => error,
-    }
+    Err(Fail::new(format!("{} cannot be run: {}", real.display(), become_it(&mut command))))
 }
 
 /// The first `databricks` on `PATH` that is none of ours.
 fn real() -> Option<PathBuf> {
-    marker::on_path(marker::NAME).find(|file| !is_ours(file))
+    programs::on_path(marker::NAME).find(|file| !is_ours(file))
 }
 
 fn is_ours(file: &Path) -> bool {

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{Fake, Ran};
+use super::{Fake, Ran, path};
 
 /// What people have in their file.
 pub(crate) const FILE: &str = "; mine\n[DEFAULT]\n\n[work]\nhost = https://h\naccount_id = acc\nauth_type = databricks-cli\n\n[pat]\nhost = https://pat.example\ntoken = dapiCANARY\n\n[robot]\nhost = https://robot.example\nclient_id = c\nclient_secret = CANARY\n\n[one]\nhost = https://two.example\n[two]\nhost = two.example/\naccount_id = b\n";
@@ -46,8 +46,9 @@ impl Bench {
         for name in inherited.filter(|name| name.to_string_lossy().starts_with("DATABRICKS_")) {
             command.env_remove(name);
         }
-        command.args(line.split_whitespace()).env("HOME", &self.home).env("PATH", "/usr/bin:/bin");
-        command.env("SSO_AGENT_SOCK", self.fake.folder.path().join("s")).env("SSO_AGENT_AUTOSTART", "0");
+        command.args(line.split_whitespace()).env("PATH", path(&[]));
+        command.env("HOME", &self.home).env("USERPROFILE", &self.home);
+        command.env("SSO_AGENT_SOCK", &self.fake.socket).env("SSO_AGENT_AUTOSTART", "0");
         command.env("BROWSER", "none").stdin(Stdio::null());
         command
     }

@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use super::{Answer, Fake, Ran};
 
+/// The agent's settings.
+pub(crate) const CONFIG: &str = ".config/sso-agent/config.toml";
+
 pub(crate) struct Home(Fake);
 
 impl Home {
@@ -15,7 +18,7 @@ impl Home {
     }
 
     pub(crate) fn path(&self, inside: &str) -> PathBuf {
-        self.0.folder.path().join(inside)
+        inside.split('/').fold(self.0.folder.path().to_owned(), |path, part| path.join(part))
     }
 
     /// Writes a file, and its folders.
@@ -28,9 +31,13 @@ impl Home {
 
     pub(crate) fn sso(&self, args: &[&str]) -> Command {
         let mut command = self.0.sso(args);
-        command.env("HOME", self.0.folder.path());
+        command.env("HOME", self.0.folder.path()).env("USERPROFILE", self.0.folder.path());
         for name in ["XDG_CONFIG_HOME", "SSO_AGENT_CONFIG", "DATABRICKS_CONFIG_FILE"] {
             command.env_remove(name);
+        }
+        if !cfg!(target_os = "linux") {
+            // Elsewhere the system says where it is by default.
+            command.env("SSO_AGENT_CONFIG", self.path(CONFIG));
         }
         command
     }

@@ -4,26 +4,27 @@
 pub(crate) mod bench;
 pub(crate) mod home;
 
+#[path = "../../../src/fake/place.rs"]
+mod place;
+
 use std::{
-    fs::Permissions,
     io::{BufRead as _, BufReader, Write as _},
-    net::Shutdown,
-    os::unix::{
-        fs::PermissionsExt as _,
-        net::{UnixListener, UnixStream},
-    },
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::{Arc, Mutex},
 };
 
+use interprocess::local_socket::Stream;
 use serde_json::{Value, json};
+
+use self::place::Place;
 
 /// What the fake agent answers: the result or the error.
 pub(crate) type Answer = Result<Value, Value>;
 
 pub(crate) struct Fake {
     pub(crate) folder: tempfile::TempDir,
+    pub(crate) socket: PathBuf,
     pub(crate) asked: Arc<Mutex<Vec<Value>>>,
 }
 
@@ -34,18 +35,17 @@ impl Fake {
 
     /// `answer` gets the method and the params.
     pub(crate) fn judging(answer: impl Fn(&str, &Value) -> Answer + Send + Sync + 'static) -> Self {
-        let private = Permissions::from_mode(0o700);
-        let folder = tempfile::Builder::new().permissions(private).tempdir().expect("a folder");
-        let listener = UnixListener::bind(folder.path().join("s")).expect("a socket");
+        let place = Place::new();
+        let listener = place.listen();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (seen, answer) = (Arc::clone(&asked), Arc::new(answer));
         std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
+            for stream in listener.flatten() {
                 let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
                 std::thread::spawn(move || serve(stream, &seen, &*answer));
             }
         });
-        Self { folder, asked }
+        Self { folder: place.folder, socket: place.socket, asked }
     }
 
     /// All is well: one session, and a token for it.
@@ -86,8 +86,8 @@ impl Fake {
     /// Any program, which sees this agent.
     pub(crate) fn command(&self, program: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program);
-        command.args(args).env("SSO_AGENT_SOCK", self.folder.path().join("s"));
-        command.env("SSO_AGENT_AUTOSTART", "0").env("BROWSER", "/nonexistent").env("NO_COLOR", "1");
+        command.args(args).env("SSO_AGENT_SOCK", &self.socket);
+        command.env("SSO_AGENT_AUTOSTART", "0").env("BROWSER", NO_BROWSER).env("NO_COLOR", "1");
         for name in ["DATABRICKS_HOST", "DATABRICKS_ACCOUNT_ID", "DATABRICKS_CONFIG_PROFILE"] {
             command.env_remove(name);
         }
@@ -104,16 +104,50 @@ impl Fake {
         asked.iter().filter(|request| request["method"] == method).map(|r| r["params"].clone()).collect()
     }
 
-    pub(crate) fn script(&self, body: &str) -> PathBuf {
-        let path = self.folder.path().join("script");
-        put_program(&path, format!("#!/bin/sh\n{body}\n").as_bytes());
-        path
+    /// A program that does this, for a shell; or that, for the one of Windows.
+    pub(crate) fn script(&self, body: &str, on_windows: &str) -> PathBuf {
+        script(&self.folder.path().join("script"), body, on_windows)
     }
+}
+
+/// The name of a program is `path`, with what such a program ends in.
+#[cfg(unix)]
+pub(crate) fn script(path: &Path, body: &str, _: &str) -> PathBuf {
+    put_program(path, format!("#!/bin/sh\n{body}\n").as_bytes());
+    path.to_owned()
+}
+
+#[cfg(windows)]
+pub(crate) fn script(path: &Path, _: &str, on_windows: &str) -> PathBuf {
+    let path = path.with_extension("cmd");
+    put_program(&path, format!("@echo off\r\n{}\r\n", on_windows.replace('\n', "\r\n")).as_bytes());
+    path
+}
+
+/// What no browser is, and nothing else.
+const NO_BROWSER: &str = if cfg!(windows) { r"C:\nonexistent\browser.exe" } else { "/nonexistent" };
+
+/// An agent that is not there.
+pub(crate) const NOBODY: &str =
+    if cfg!(windows) { r"\\.\pipe\sso-agent-test-nobody" } else { "/nonexistent/s" };
+
+/// The folders behind these, with the system's own programs last.
+pub(crate) fn path(first: &[&Path]) -> std::ffi::OsString {
+    let system: &[&str] =
+        if cfg!(windows) { &[r"C:\windows\system32", r"C:\windows"] } else { &["/usr/bin", "/bin"] };
+    let all = first.iter().copied().chain(system.iter().map(Path::new));
+    std::env::join_paths(all).expect("no separator in them")
+}
+
+/// The file of a program of this name.
+pub(crate) fn program(name: &str) -> String {
+    format!("{name}{}", std::env::consts::EXE_SUFFIX)
 }
 
 /// Puts a program in place that is run right away. Another program writes it: a test beside this one that
 /// starts a process would keep a file that we write open for a moment, and what is being written does not
 /// run ("text file busy").
+#[cfg(unix)]
 pub(crate) fn put_program(path: &Path, content: &[u8]) {
     let mut writer = Command::new("/bin/sh");
     writer.args(["-c", "cat > \"$1\" && chmod 700 \"$1\"", "sh"]).arg(path).stdin(Stdio::piped());
@@ -122,9 +156,14 @@ pub(crate) fn put_program(path: &Path, content: &[u8]) {
     assert!(writer.wait().expect("our child").success(), "{path:?}");
 }
 
+#[cfg(windows)]
+pub(crate) fn put_program(path: &Path, content: &[u8]) {
+    std::fs::write(path, content).expect("a file");
+}
+
 /// Answers each request, and hangs up after a subscription.
-fn serve(mut stream: UnixStream, seen: &Mutex<Vec<Value>>, answer: &dyn Fn(&str, &Value) -> Answer) {
-    for line in BufReader::new(stream.try_clone().expect("a socket")).lines().map_while(Result::ok) {
+fn serve(stream: Stream, seen: &Mutex<Vec<Value>>, answer: &dyn Fn(&str, &Value) -> Answer) {
+    for line in BufReader::new(&stream).lines().map_while(Result::ok) {
         let request: Value = serde_json::from_str(&line).expect("a request");
         let method = request["method"].as_str().unwrap_or_default().to_owned();
         let mut reply = json!({"jsonrpc": "2.0", "id": request["id"]});
@@ -143,8 +182,7 @@ fn serve(mut stream: UnixStream, seen: &Mutex<Vec<Value>>, answer: &dyn Fn(&str,
             _ => format!("{reply}\n"),
         };
         seen.lock().expect("no panic").push(request);
-        if stream.write_all(text.as_bytes()).is_err() || method == "events.subscribe" {
-            let _ = stream.shutdown(Shutdown::Both);
+        if (&stream).write_all(text.as_bytes()).is_err() || method == "events.subscribe" {
             return;
         }
     }

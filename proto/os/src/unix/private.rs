@@ -20,10 +20,12 @@ pub(crate) fn create_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-pub(crate) fn make_private(path: &Path) -> Result<Was, NotPrivate> {
+pub(crate) fn is_private(path: &Path) -> Result<bool, NotPrivate> {
+    judge(&path.metadata()?)
+}
+
+fn judge(about: &Metadata) -> Result<bool, NotPrivate> {
     let refused = |why| Err(NotPrivate::Refused(why));
-    let folder = File::open(path)?;
-    let about = folder.metadata()?;
     if !about.is_dir() {
         return refused("it is not a folder");
     }
@@ -33,12 +35,17 @@ pub(crate) fn make_private(path: &Path) -> Result<Was, NotPrivate> {
     if about.mode() & STICKY != 0 {
         return refused("it is a folder that everybody shares");
     }
-    if about.mode() & OTHERS == 0 {
+    Ok(about.mode() & OTHERS == 0)
+}
+
+pub(crate) fn make_private(path: &Path) -> Result<Was, NotPrivate> {
+    let folder = File::open(path)?;
+    if judge(&folder.metadata()?)? {
         return Ok(Was::Private);
     }
     match folder.set_permissions(Permissions::from_mode(0o700)) {
         Ok(()) => Ok(Was::Mended),
-        Err(_) => refused("others can use it, and that cannot be changed"),
+        Err(_) => Err(NotPrivate::Refused("others can use it, and that cannot be changed")),
     }
 }
 

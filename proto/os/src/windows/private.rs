@@ -45,7 +45,7 @@ pub(crate) fn create_dir(path: &Path) -> io::Result<()> {
     }
 }
 
-pub(crate) fn make_private(path: &Path) -> Result<Was, NotPrivate> {
+pub(crate) fn is_private(path: &Path) -> Result<bool, NotPrivate> {
     let refused = NotPrivate::Refused;
     let folder = OpenOptions::new().read(true).custom_flags(FILE_FLAG_BACKUP_SEMANTICS).open(path)?;
     if !folder.metadata()?.is_dir() {
@@ -55,11 +55,15 @@ pub(crate) fn make_private(path: &Path) -> Result<Was, NotPrivate> {
     if !found.is_of(us()?) {
         return Err(refused("it belongs to somebody else"));
     }
-    if !found.lets_others_in(us()?) {
+    Ok(!found.lets_others_in(us()?))
+}
+
+pub(crate) fn make_private(path: &Path) -> Result<Was, NotPrivate> {
+    if is_private(path)? {
         return Ok(Was::Private);
     }
     let mended = descriptor::set_access(path, &ours_alone()?);
-    mended.map_err(|_| refused("others can use it, and that cannot be changed"))?;
+    mended.map_err(|_| NotPrivate::Refused("others can use it, and that cannot be changed"))?;
     Ok(Was::Mended)
 }
 

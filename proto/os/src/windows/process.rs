@@ -2,8 +2,8 @@
 #![expect(unsafe_code, reason = "no crate sets the flags of error reports")]
 
 use std::{
-    io::{self, stderr, stdin, stdout},
-    os::windows::io::{AsRawHandle as _, FromRawHandle as _, OwnedHandle},
+    io,
+    os::windows::io::{AsRawHandle as _, FromRawHandle as _, OwnedHandle, RawHandle},
 };
 
 use windows_sys::Win32::{
@@ -35,12 +35,17 @@ pub(crate) fn keep_others_out() -> io::Result<()> {
     ))
 }
 
-/// What we were given can be inherited, and Windows passes on all that can be.
-pub(crate) fn keep_streams() {
-    for stream in [stdin().as_raw_handle(), stdout().as_raw_handle(), stderr().as_raw_handle()] {
-        // SAFETY: changes a flag of a handle that stays open; one that is none is refused.
-        unsafe { SetHandleInformation(stream, HANDLE_FLAG_INHERIT, 0) };
+pub(crate) fn keep_own_streams() -> io::Result<()> {
+    let streams: [RawHandle; 3] =
+        [io::stdin().as_raw_handle(), io::stdout().as_raw_handle(), io::stderr().as_raw_handle()];
+    // A process need not have them.
+    for stream in streams.into_iter().filter(|stream| !stream.is_null()) {
+        // SAFETY: concerns a handle of this process, which stays open.
+        if unsafe { SetHandleInformation(stream, HANDLE_FLAG_INHERIT, 0) } == 0 {
+            return Err(io::Error::last_os_error());
+        }
     }
+    Ok(())
 }
 
 pub(crate) fn is_alive(pid: u32) -> bool {

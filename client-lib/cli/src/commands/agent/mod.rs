@@ -1,10 +1,9 @@
-//! `sso agent`: the service, under systemd where its units are installed, by hand elsewhere.
+//! `sso agent`: the service, by what the system has for it where that is installed, by hand elsewhere.
 
 mod install;
 mod logs;
 mod rekey;
-pub(super) mod systemd;
-pub(super) mod units;
+pub(super) mod service;
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use sso_agent_client::{
     proto::{agent::Info, places::Places},
 };
 
-use self::systemd::Manager;
+use self::service::Manager;
 use crate::{
     args,
     exit::Failure,
@@ -45,8 +44,8 @@ fn start(output: &Output) -> Result<(), Failure> {
     }
     let how = match Manager::in_charge() {
         Some(manager) => {
-            manager.start(&["start", units::SOCKET])?;
-            "by systemd"
+            manager.start()?;
+            Manager::BY
         }
         None => {
             autostart::start(&places()?)?;
@@ -64,9 +63,9 @@ fn stop() -> Result<&'static str, Failure> {
     let before = running().is_ok();
     let manager = Manager::in_charge();
     if let Some(manager) = &manager {
-        manager.run(&["stop", units::SERVICE, units::SOCKET])?;
+        manager.stop()?;
     }
-    // One that was started by hand does not listen to systemd.
+    // One that was started by hand is none of the manager's.
     match Agent::connect_running() {
         Ok(mut agent) => {
             agent.shutdown()?;

@@ -12,7 +12,7 @@ use sso_agent_client::{
     },
 };
 
-use super::Finding;
+use super::{Finding, machine::SET_THE_CLOCK};
 
 /// More than answers take, and than servers that keep their clocks are apart.
 const OFF_S: u64 = 60;
@@ -88,7 +88,7 @@ fn skew(info: &Info) -> Option<Finding> {
     let behind = info.clock_behind_s.filter(|behind| behind.unsigned_abs() > OFF_S)?;
     let way = if behind > 0 { "behind" } else { "ahead of" };
     let message = format!("the clock is {} s {way} that of the last issuer", behind.unsigned_abs());
-    Some(Finding::warn("clock", message, "set the clock, for example by `timedatectl set-ntp true`"))
+    Some(Finding::warn("clock", message, SET_THE_CLOCK))
 }
 
 /// How the agent ends the words about a key that cannot be used; those about a file in place of a keyring end otherwise.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use sso_agent_os::private;
 
 use super::Finding;
 use crate::browser;
@@ -14,6 +15,15 @@ use crate::browser;
 const EARLIEST: &str = "2026-01-01T00:00:00Z";
 /// Nor will this one still run then.
 const LATEST: &str = "2100-01-01T00:00:00Z";
+
+/// What to do about a clock that is wrong.
+pub(super) const SET_THE_CLOCK: &str = if cfg!(windows) {
+    "set the clock, for example by `w32tm /resync`"
+} else if cfg!(target_os = "macos") {
+    "set the clock, for example by `sudo sntp -sS time.apple.com`"
+} else {
+    "set the clock, for example by `timedatectl set-ntp true`"
+};
 
 /// Where an agent that is started here would find its proxy; `HTTP_PROXY` is for what is not encrypted.
 const PROXIES: &[&str] = &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
@@ -42,7 +52,7 @@ pub(super) fn clock(now: Timestamp) -> Finding {
     Finding::fail(
         "clock",
         format!("the clock says {now:.0}, which cannot be: certificates and tokens will be refused"),
-        "set the clock, for example by `timedatectl set-ntp true`",
+        SET_THE_CLOCK,
     )
 }
 
@@ -66,7 +76,8 @@ pub(super) fn proxy(agents: Option<Option<&str>>, var: impl Fn(&str) -> Option<O
 /// Whom other tools trust more than the agent does.
 pub(super) fn certificates(var: impl Fn(&str) -> Option<OsString>) -> Option<Finding> {
     let paths = |name: &&str| var(name).map(|paths| std::env::split_paths(&paths).collect::<Vec<_>>());
-    let others = CERTIFICATES.iter().filter_map(paths).flatten().find(|path| !is_the_administrators(path))?;
+    let others =
+        CERTIFICATES.iter().filter_map(paths).flatten().find(|path| !private::is_the_administrators(path))?;
     Some(Finding::warn(
         "trust",
         format!(
@@ -75,17 +86,6 @@ pub(super) fn certificates(var: impl Fn(&str) -> Option<OsString>) -> Option<Fin
         ),
         "if the agent shall trust it, set `ca_file` in the config file",
     ))
-}
-
-#[cfg(unix)]
-fn is_the_administrators(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    path.metadata().is_ok_and(|found| found.uid() == 0 && found.mode() & 0o022 == 0)
-}
-
-#[cfg(not(unix))]
-fn is_the_administrators(_: &Path) -> bool {
-    false
 }
 
 pub(super) fn browser(var: impl Fn(&str) -> Option<OsString>) -> Finding {

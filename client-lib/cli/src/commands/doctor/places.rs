@@ -6,23 +6,34 @@ use sso_agent_client::proto::places::Places;
 
 use super::Finding;
 
+#[cfg(unix)]
 pub(super) fn check(places: &Places) -> [Finding; 2] {
     let folder = places.socket.parent().unwrap_or(Path::new("/"));
     [look("socket", folder), look("state", &places.state)]
+}
+
+/// Pipes are in no folder; whose one is, the client asks before it writes.
+#[cfg(not(unix))]
+pub(super) fn check(places: &Places) -> [Finding; 2] {
+    let pipe = places.socket.display();
+    let socket =
+        Finding::ok("socket", format!("the agent is met at the pipe {pipe}, which lets in you alone"));
+    [socket, look("state", &places.state)]
 }
 
 #[cfg(unix)]
 fn look(check: &'static str, folder: &Path) -> Finding {
     use std::{fs, os::unix::fs::MetadataExt as _};
 
-    // Who we are: the kernel makes a process's own folder its user's. Elsewhere the agent's client asks.
-    let us = fs::metadata("/proc/self").ok().map(|own| own.uid());
+    use sso_agent_os::user::User;
+
+    let is_ours = |uid| User::me().is_ok_and(|me| me == User::numbered(uid));
     match fs::metadata(folder) {
         Ok(found) if !found.is_dir() => {
             let message = format!("{} is not a folder", folder.display());
             Finding::fail(check, message, "move it away; the agent makes the folder")
         }
-        Ok(found) => judge(check, folder, found.mode(), found.uid(), us),
+        Ok(found) => judge(check, folder, found.mode(), found.uid(), is_ours(found.uid())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Finding::ok(check, format!("{} is not there yet; the agent makes it", folder.display()))
         }
@@ -33,21 +44,41 @@ fn look(check: &'static str, folder: &Path) -> Finding {
     }
 }
 
+/// Looks, where the agent would also mend.
 #[cfg(not(unix))]
 fn look(check: &'static str, folder: &Path) -> Finding {
-    Finding::ok(check, format!("{} (its permissions are not looked at on this system)", folder.display()))
+    use sso_agent_os::private::{self, NotPrivate};
+
+    let place = folder.display();
+    match private::is_private(folder) {
+        Ok(true) => Finding::ok(check, format!("{place} is yours alone")),
+        Ok(false) => {
+            let hint = "the agent takes their access away at its next start";
+            Finding::warn(check, format!("others can use {place}"), hint)
+        }
+        Err(NotPrivate::Refused(why)) => {
+            Finding::fail(check, format!("{place}: {why}"), "set SSO_AGENT_STATE to a folder of your own")
+        }
+        Err(NotPrivate::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            Finding::ok(check, format!("{place} is not there yet; the agent makes it"))
+        }
+        Err(NotPrivate::Io(error)) => {
+            let hint = "see the permissions of the folders above it";
+            Finding::fail(check, format!("{place} cannot be looked at: {error}"), hint)
+        }
+    }
 }
 
 /// The agent refuses a folder of somebody else or of everybody, and a socket folder that others can write.
 /// Its state folder it makes private at its next start.
 #[cfg(unix)]
-fn judge(check: &'static str, folder: &Path, mode: u32, owner: u32, us: Option<u32>) -> Finding {
+fn judge(check: &'static str, folder: &Path, mode: u32, owner: u32, is_ours: bool) -> Finding {
     const STICKY: u32 = 0o1000;
     const OTHERS_WRITE: u32 = 0o022;
     const OTHERS: u32 = 0o077;
     const ELSEWHERE: &str = "set SSO_AGENT_SOCK and SSO_AGENT_STATE to places in folders of your own";
     let place = folder.display();
-    if us.is_some_and(|us| us != owner) {
+    if !is_ours {
         return Finding::fail(check, format!("{place} belongs to user {owner}, not to you"), ELSEWHERE);
     }
     if mode & STICKY != 0 {
@@ -65,21 +96,21 @@ fn judge(check: &'static str, folder: &Path, mode: u32, owner: u32, us: Option<u
 }
 
 #[cfg(test)]
-#[cfg(unix)]
 mod tests {
     use super::{super::Status, *};
-    use std::{fs, os::unix::fs::PermissionsExt as _};
+    use std::fs;
 
+    #[cfg(unix)]
     #[test]
     fn a_folder_is_as_good_as_its_owner_and_mode() {
-        let status = |mode, owner| judge("state", Path::new("/s"), mode, owner, Some(7)).status;
+        let status = |mode, owner| judge("state", Path::new("/s"), mode, owner, owner == 7).status;
         assert_eq!(status(0o040_700, 7), Status::Ok);
         assert_eq!(status(0o040_755, 7), Status::Warn);
         assert_eq!(status(0o040_770, 7), Status::Fail);
         assert_eq!(status(0o040_700, 8), Status::Fail);
-        let shared = judge("state", Path::new("/tmp"), 0o041_777, 7, Some(7));
+        let shared = judge("state", Path::new("/tmp"), 0o041_777, 7, true);
         assert!(shared.status == Status::Fail && !shared.hint.contains("chmod"), "{shared:?}");
-        let told = judge("state", Path::new("/s"), 0o040_775, 7, Some(7));
+        let told = judge("state", Path::new("/s"), 0o040_775, 7, true);
         assert_eq!(
             (told.message.as_str(), told.hint.as_str()),
             ("/s has mode 0775: others can write it", "chmod 700 /s")
@@ -97,8 +128,9 @@ mod tests {
     #[test]
     fn a_real_folder_and_a_file_in_its_place_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        assert_eq!(look("state", folder.path()).status, Status::Ok);
+        let own = folder.path().join("own");
+        sso_agent_os::private::create_dir(&own).unwrap();
+        assert_eq!(look("state", &own).status, Status::Ok);
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
         assert_eq!(look("state", &file).status, Status::Fail);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::Finding;
-use crate::{commands::shim::SMALLEST, marker};
+use crate::{commands::shim::SMALLEST, marker, programs};
 
 /// SDKs give it no longer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ struct Found {
 }
 
 pub(super) fn check() -> Finding {
-    let found: Vec<Found> = marker::on_path(marker::NAME)
+    let found: Vec<Found> = programs::on_path(marker::NAME)
         .map(|path| {
             let ours = marker::is_stand_in(&path).unwrap_or(false);
             let version = if ours { summary(&path) } else { said(&path, &["--version"]) };

@@ -2,37 +2,37 @@
 
 use std::path::{Path, PathBuf};
 
-pub(in crate::commands) const SERVICE: &str = "sso-agent.service";
-pub(in crate::commands) const SOCKET: &str = "sso-agent.socket";
+pub(super) const SERVICE: &str = "sso-agent.service";
+pub(super) const SOCKET: &str = "sso-agent.socket";
 pub(super) const DROP_INS: &str = "sso-agent.service.d";
-pub(in crate::commands) const HARDENING: &str = "sso-agent.service.d/hardening.conf";
+pub(super) const HARDENING: &str = "sso-agent.service.d/hardening.conf";
 
-const SERVICE_TEXT: &str = include_str!("../../../../../systemd/sso-agent.service");
-const SOCKET_TEXT: &str = include_str!("../../../../../systemd/sso-agent.socket");
-const HARDENING_TEXT: &str = include_str!("../../../../../systemd/sso-agent.service.d/hardening.conf");
+const SERVICE_TEXT: &str = include_str!("../../../../../../systemd/sso-agent.service");
+const SOCKET_TEXT: &str = include_str!("../../../../../../systemd/sso-agent.socket");
+const HARDENING_TEXT: &str = include_str!("../../../../../../systemd/sso-agent.service.d/hardening.conf");
 
 /// The line of the service that says what to run.
 const START: &str = "ExecStart=";
 
 /// One file below the unit folder.
 #[derive(Debug)]
-pub(in crate::commands) struct Unit {
-    pub(in crate::commands) name: &'static str,
-    pub(in crate::commands) text: String,
+pub(super) struct Unit {
+    pub(super) name: &'static str,
+    pub(super) text: String,
 }
 
 /// The units themselves, without the drop-in.
-pub(in crate::commands) fn units(program: &Path) -> [Unit; 2] {
+pub(super) fn units(program: &Path) -> [Unit; 2] {
     [Unit { name: SERVICE, text: service(program) }, Unit { name: SOCKET, text: SOCKET_TEXT.to_owned() }]
 }
 
 /// What needs user namespaces.
-pub(in crate::commands) fn hardening() -> Unit {
+pub(super) fn hardening() -> Unit {
     Unit { name: HARDENING, text: HARDENING_TEXT.to_owned() }
 }
 
 /// Where a user's units are.
-pub(in crate::commands) fn folder(var: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+pub(super) fn folder(var: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     let chosen = var("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
     let config =
         chosen.or_else(|| directories::BaseDirs::new().map(|user| user.home_dir().join(".config")))?;
@@ -40,7 +40,7 @@ pub(in crate::commands) fn folder(var: impl Fn(&str) -> Option<PathBuf>) -> Opti
 }
 
 /// What an installed service runs: the path that [`units`] put into it, or that of a unit put there by hand.
-pub(in crate::commands) fn program(service: &str) -> Option<PathBuf> {
+pub(super) fn program(service: &str) -> Option<PathBuf> {
     let command = service.lines().find_map(|line| line.strip_prefix(START))?;
     let path = match command.strip_prefix('"') {
         Some(quoted) => unquoted(quoted.rsplit_once('"')?.0),
