@@ -198,7 +198,8 @@ fn other_platforms(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {
     if plan.quick {
         return Ok(Outcome::Skipped("--quick".into()));
     }
-    let report = platforms::check(workspace, None, true)?;
+    // Its parts take minutes: they are fetched for those who ask for this step alone.
+    let report = platforms::check(workspace, None, !plan.only.is_empty())?;
     let missing = report.missing.join("; ");
     let Some(tally) = report.tally else { return Ok(Outcome::Skipped(missing)) };
     if !missing.is_empty() {
