@@ -7,7 +7,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Arc, Barrier},
+    sync::{Mutex, mpsc},
 };
 
 use common::{Fake, Ran, path, program, put_program, script};
@@ -115,20 +115,21 @@ fn which_of_two_is_found_first_is_told() {
 /// Windows does not let a program be replaced that runs.
 #[test]
 fn a_stand_in_that_runs_is_replaced() {
-    let (fake, gate) = (Fake::well(), Arc::new(Barrier::new(2)));
+    let (fake, (go_on, gate)) = (Fake::well(), mpsc::channel::<()>());
     let (folder, path) = folder(&fake);
     let install = || sso(&fake, &["shim", "install", text(&folder)], &path).code;
     install();
-    let opened = Arc::clone(&gate);
+    let gate = Mutex::new(gate);
     let slow = Fake::answering(move |_| {
-        opened.wait();
+        let _ = gate.lock().expect("no panic").recv();
         Err(json!({"code": -32000, "message": "no", "data": {"kind": "denied", "hint": "h"}}))
     });
-    let mut running = slow.command(text(&folder.join(program("databricks"))), &["auth", "token", "h"]);
+    let mut running =
+        slow.command(text(&folder.join(program("databricks"))), &["auth", "token", "--host", "h"]);
     running.env("DATABRICKS_CONFIG_FILE", folder.join("none")).stderr(Stdio::null());
     let mut running = running.spawn().expect("it runs");
     assert_eq!([install(), install()], [Some(0), Some(0)]);
-    gate.wait();
+    drop(go_on);
     running.wait().expect("our child");
 }
 
