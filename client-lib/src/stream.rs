@@ -6,7 +6,7 @@
 
 use std::{io, path::Path};
 
-use interprocess::local_socket::{GenericFilePath, Name, Stream, ToFsName as _, traits::Stream as _};
+use interprocess::local_socket::{GenericFilePath, Name, Stream, ToFsName as _};
 
 use crate::Error;
 
@@ -21,17 +21,16 @@ pub(crate) enum Shut {
 
 pub(crate) fn open(socket: &Path) -> Result<Stream, Shut> {
     system::place(socket)?;
-    let stream = Stream::connect(name(socket)?).map_err(|error| refused(socket, &error))?;
+    let stream = system::connect(name(socket)?, socket).map_err(|error| refused(socket, &error))?;
     system::peer(&stream, socket)?;
     Ok(stream)
 }
 
 #[cfg(feature = "tokio")]
 pub(crate) async fn open_async(socket: &Path) -> Result<interprocess::local_socket::tokio::Stream, Shut> {
-    use interprocess::local_socket::{tokio::Stream, traits::tokio::Stream as _};
-
     system::place(socket)?;
-    let stream = Stream::connect(name(socket)?).await.map_err(|error| refused(socket, &error))?;
+    let stream = system::connect_async(name(socket)?, socket).await;
+    let stream = stream.map_err(|error| refused(socket, &error))?;
     system::peer(&stream, socket)?;
     Ok(stream)
 }
@@ -56,9 +55,25 @@ mod system {
         path::Path,
     };
 
-    use interprocess::local_socket::traits::StreamCommon;
+    use interprocess::local_socket::{
+        Stream,
+        traits::{Stream as _, StreamCommon},
+    };
 
-    use super::{Error, Shut};
+    use super::{Error, Name, Shut, io};
+
+    pub(super) fn connect(name: Name<'_>, _: &Path) -> io::Result<Stream> {
+        Stream::connect(name)
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(super) async fn connect_async(
+        name: Name<'_>,
+        _: &Path,
+    ) -> io::Result<interprocess::local_socket::tokio::Stream> {
+        use interprocess::local_socket::{tokio::Stream, traits::tokio::Stream as _};
+        Stream::connect(name).await
+    }
 
     /// The group, or everybody, may put something else in its place.
     const OTHERS_WRITE: u32 = 0o022;
@@ -121,12 +136,56 @@ mod system {
 /// can neither read nor become its client before that one has written something.
 #[cfg(windows)]
 mod system {
-    use std::{io, os::windows::io::AsHandle as _, path::Path};
+    use std::{
+        os::windows::io::AsHandle as _,
+        path::Path,
+        time::{Duration, Instant},
+    };
 
-    use interprocess::local_socket::Stream;
+    use interprocess::{
+        ConnectWaitMode,
+        local_socket::Stream,
+        os::windows::named_pipe::{DuplexPipeStream, pipe_mode::Bytes},
+    };
     use sso_agent_os::user::User;
 
-    use super::{Error, Shut};
+    use super::{Error, Name, Shut, io};
+
+    /// How long an agent may let clients wait at its door.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    /// Now and again it is looked whether there still is one: who waits at a pipe is not told that it went.
+    const SLICE: ConnectWaitMode = ConnectWaitMode::Timeout(Duration::from_millis(250));
+
+    pub(super) fn connect(_: Name<'_>, pipe: &Path) -> io::Result<Stream> {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            match DuplexPipeStream::<Bytes>::connect_by_path_with_wait_mode(pipe.as_os_str(), SLICE) {
+                Err(error) if is_busy(&error) && Instant::now() < give_up => {}
+                outcome => return outcome.map(|pipe| Stream::NamedPipe(pipe.into())),
+            }
+        }
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(super) async fn connect_async(
+        _: Name<'_>,
+        pipe: &Path,
+    ) -> io::Result<interprocess::local_socket::tokio::Stream> {
+        use interprocess::{local_socket::tokio::Stream, os::windows::named_pipe::tokio::DuplexPipeStream};
+
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let door = DuplexPipeStream::<Bytes>::connect_by_path_with_wait_mode(pipe.as_os_str(), SLICE);
+            match door.await {
+                Err(error) if is_busy(&error) && Instant::now() < give_up => {}
+                outcome => return outcome.map(|pipe| Stream::NamedPipe(pipe.into())),
+            }
+        }
+    }
+
+    fn is_busy(error: &io::Error) -> bool {
+        error.kind() == io::ErrorKind::TimedOut
+    }
 
     /// Whose pipe it is.
     pub(super) trait Owned {

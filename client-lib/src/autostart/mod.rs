@@ -55,6 +55,11 @@ pub fn start(places: &Places) -> Result<()> {
     Route::Own { places: places.clone(), start: true }.open().map(drop)
 }
 
+/// Whether somebody is at these places, be it one that has no time: an agent that stops is there until it is done.
+pub fn is_there(places: &Places) -> bool {
+    !matches!(stream::open(&places.socket), Err(Shut::Empty))
+}
+
 /// How to get to the agent, now and again.
 #[derive(Debug, Clone)]
 pub(crate) enum Route {

@@ -69,7 +69,7 @@ fn stop() -> Result<&'static str, Failure> {
     match Agent::connect_running() {
         Ok(mut agent) => {
             agent.shutdown()?;
-            until_gone()?;
+            until_gone(&places()?)?;
             Ok("Stopped the agent")
         }
         Err(_) if before => Ok("Stopped the agent"),
@@ -77,9 +77,9 @@ fn stop() -> Result<&'static str, Failure> {
     }
 }
 
-fn until_gone() -> Result<(), Failure> {
+fn until_gone(places: &Places) -> Result<(), Failure> {
     let give_up = Instant::now() + FINISHING;
-    while Agent::connect_running().is_ok() {
+    while autostart::is_there(places) {
         if Instant::now() > give_up {
             return Err(Failure::failed(
                 "the agent was told to stop and still answers",
