@@ -3,7 +3,7 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// All programs of this name in the folders of `PATH`, in their order. Folders that are named by where
@@ -17,9 +17,61 @@ pub(crate) fn on_path(name: impl AsRef<OsStr>) -> impl Iterator<Item = PathBuf> 
     all.filter(|file| system::is_program(file))
 }
 
+/// The program that a shell would run for a command, if it is there.
+pub(crate) fn find(command: &OsStr) -> Option<PathBuf> {
+    if Path::new(command).components().count() > 1 {
+        let named = system::files(command, env::var_os("PATHEXT")).into_iter().map(PathBuf::from);
+        return named.into_iter().find(|file| system::is_program(file));
+    }
+    on_path(command).next()
+}
+
 /// What to run for a command as it was typed: itself, where the system looks for it as shells do.
 pub(crate) fn typed(command: &OsStr) -> OsString {
     system::typed(command)
+}
+
+/// The words of a variable that names a program, perhaps with arguments. What quotes hold together is one word; a
+/// file that is there is one without any.
+pub(crate) fn words(variable: &str) -> Vec<String> {
+    if Path::new(variable).is_file() {
+        return vec![variable.to_owned()];
+    }
+    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    for c in variable.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            c if c.is_whitespace() && !quoted => words.push(std::mem::take(&mut word)),
+            c => word.push(c),
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_may_have_arguments_and_spaces_in_its_path() {
+        assert_eq!(words("code --wait"), ["code", "--wait"]);
+        assert_eq!(words(r#""C:\Program Files\x\x.exe"  -n ""#), [r"C:\Program Files\x\x.exe", "-n"]);
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("my editor");
+        std::fs::write(&program, "").unwrap();
+        let program = program.to_str().unwrap();
+        assert_eq!(words(program), [program]);
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_not_found() {
+        let found = find(if cfg!(windows) { "cmd" } else { "sh" }.as_ref()).unwrap();
+        assert_eq!(find(found.as_os_str()), Some(found));
+        assert_eq!(find("nothing-of-that-name".as_ref()), None);
+        assert_eq!(find("/nonexistent/sh".as_ref()), None);
+    }
 }
 
 #[cfg(unix)]
@@ -48,7 +100,6 @@ mod system {
 #[cfg(windows)]
 mod system {
     use std::{
-        env,
         ffi::{OsStr, OsString},
         path::{Path, PathBuf},
     };
@@ -75,14 +126,7 @@ mod system {
 
     /// Windows itself finds what ends in `.exe`.
     pub(super) fn typed(command: &OsStr) -> OsString {
-        let path = Path::new(command);
-        let found = if path.components().count() > 1 {
-            let named = files(command, env::var_os("PATHEXT")).into_iter().map(PathBuf::from);
-            named.into_iter().find(|file| is_program(file))
-        } else {
-            super::on_path(command).next()
-        };
-        found.map_or_else(|| command.to_owned(), PathBuf::into_os_string)
+        super::find(command).map_or_else(|| command.to_owned(), PathBuf::into_os_string)
     }
 
     #[cfg(test)]

@@ -137,44 +137,9 @@ fn command(editor: &str, path: &Path) -> Command {
 /// The variable may hold arguments, and a path with spaces in quotes. Many editors there are scripts.
 #[cfg(not(unix))]
 fn command(editor: &str, path: &Path) -> Command {
+    use crate::programs::{typed, words};
     let mut words = words(editor).into_iter();
-    let program = words.next().unwrap_or_default();
-    let mut command = Command::new(crate::programs::typed(program.as_ref()));
+    let mut command = Command::new(typed(words.next().unwrap_or_default().as_ref()));
     command.args(words).arg(path);
     command
-}
-
-/// What quotes hold together is one word; a path that is there is one without any.
-#[cfg(any(not(unix), test))]
-fn words(editor: &str) -> Vec<String> {
-    if Path::new(editor).is_file() {
-        return vec![editor.to_owned()];
-    }
-    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
-    for c in editor.chars() {
-        match c {
-            '"' => quoted = !quoted,
-            c if c.is_whitespace() && !quoted => words.push(std::mem::take(&mut word)),
-            c => word.push(c),
-        }
-    }
-    words.push(word);
-    words.retain(|word| !word.is_empty());
-    words
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_editor_may_have_arguments_and_spaces_in_its_path() {
-        assert_eq!(words("code --wait"), ["code", "--wait"]);
-        assert_eq!(words(r#""C:\Program Files\x\x.exe"  -n ""#), [r"C:\Program Files\x\x.exe", "-n"]);
-        let folder = tempfile::tempdir().unwrap();
-        let editor = folder.path().join("my editor");
-        std::fs::write(&editor, "").unwrap();
-        let editor = editor.to_str().unwrap();
-        assert_eq!(words(editor), [editor]);
-    }
 }

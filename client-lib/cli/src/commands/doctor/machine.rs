@@ -131,6 +131,7 @@ mod tests {
         assert_eq!(proxy(Some(None), |_| None).status, Status::Ok);
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_certificate_that_others_can_change_is_a_finding() {
         let file = |path: &'static str| move |name: &str| (name == "SSL_CERT_FILE").then(|| path.into());
