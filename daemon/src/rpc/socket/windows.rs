@@ -3,21 +3,29 @@
 //! Its descriptor lets in one user, from this machine; the first instance of the name has to be ours, so that
 //! what clients find there is not somebody else's; and who comes is asked for all the same.
 
-use std::{convert::Infallible, io, path::Path};
+use std::{convert::Infallible, io, path::Path, time::Duration};
 
 use interprocess::{
+    ConnectWaitMode,
     local_socket::{
-        GenericFilePath, ListenerOptions, Stream as BlockingStream, ToFsName as _,
+        GenericFilePath, ListenerOptions, ToFsName as _,
         tokio::{Listener, Stream},
-        traits::{Stream as _, StreamCommon, tokio::Listener as _},
+        traits::{StreamCommon, tokio::Listener as _},
     },
-    os::windows::{local_socket::ListenerOptionsExt as _, security_descriptor::SecurityDescriptor},
+    os::windows::{
+        local_socket::ListenerOptionsExt as _,
+        named_pipe::{DuplexPipeStream, pipe_mode::Bytes},
+        security_descriptor::SecurityDescriptor,
+    },
 };
 use sso_agent_os::{only_for, user::User};
 use tokio_util::sync::CancellationToken;
 use widestring::U16CString;
 
 use super::{BindError, Peer};
+
+/// How long it is looked for somebody who has the name.
+const AT_ONCE: ConnectWaitMode = ConnectWaitMode::Timeout(Duration::from_millis(250));
 
 /// See the module.
 pub(crate) struct Socket {
@@ -47,13 +55,16 @@ impl Socket {
     /// # Errors
     /// Somebody has it, or it cannot be had.
     pub(crate) fn bind(path: &Path) -> Result<Self, BindError> {
-        let name = || path.to_fs_name::<GenericFilePath>();
-        if let Ok(other) = BlockingStream::connect(name()?) {
-            return Err(BindError::Held(peer(&other).ok().and_then(|peer| peer.pid)));
+        // Whoever has no room now is there as well; to wait for some could take for ever.
+        match DuplexPipeStream::<Bytes>::connect_by_path_with_wait_mode(path.as_os_str(), AT_ONCE) {
+            Ok(other) => return Err(BindError::Held(other.server_process_id().ok())),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(BindError::Held(None)),
+            Err(_) => {}
         }
         let descriptor = U16CString::from_str(only_for(&User::me()?)).map_err(io::Error::other)?;
         let descriptor = SecurityDescriptor::deserialize(&descriptor)?;
-        let options = ListenerOptions::new().name(name()?).security_descriptor(descriptor);
+        let name = path.to_fs_name::<GenericFilePath>()?;
+        let options = ListenerOptions::new().name(name).security_descriptor(descriptor);
         match options.create_tokio() {
             Ok(listener) => Ok(Self { listener }),
             // What a first instance is told when there is one already.
@@ -83,6 +94,7 @@ impl Socket {
 mod tests {
     use std::os::windows::io::AsHandle as _;
 
+    use interprocess::local_socket::{Stream as BlockingStream, traits::Stream as _};
     use sso_agent_os::of_kernel_object;
 
     use super::{super::contract, *};
