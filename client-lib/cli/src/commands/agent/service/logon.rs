@@ -1,11 +1,12 @@
 //! Windows: an entry of this user's own in what is run at logon, which needs no administrator. It starts the
 //! agent and is done; nobody watches over the agent then but the commands that need it.
 
-use std::{path::PathBuf, process::Command};
+use std::path::PathBuf;
 
 use sso_agent_client::autostart;
 use windows_registry::CURRENT_USER;
 
+pub(in crate::commands::agent) use super::nobody::Manager;
 use super::{Installed, Standing, Written, elsewhere, logon_command};
 use crate::exit::Failure;
 
@@ -15,30 +16,6 @@ const SWITCHES: &str = r"Software\Microsoft\Windows\CurrentVersion\Explorer\Star
 const NAME: &str = "sso-agent";
 /// As Windows has it: a longer command is not run.
 const LONGEST: usize = 260;
-
-/// There is none.
-#[derive(Debug)]
-pub(in crate::commands::agent) enum Manager {}
-
-impl Manager {
-    pub(in crate::commands::agent) const BY: &str = "at logon";
-
-    pub(in crate::commands::agent) fn in_charge() -> Option<Self> {
-        None
-    }
-
-    pub(in crate::commands::agent) fn start(&self) -> Result<(), Failure> {
-        match *self {}
-    }
-
-    pub(in crate::commands::agent) fn stop(&self) -> Result<(), Failure> {
-        match *self {}
-    }
-
-    pub(in crate::commands::agent) fn log(&self, _: Option<usize>) -> Option<Command> {
-        match *self {}
-    }
-}
 
 pub(in crate::commands::agent) fn what_is_written() -> Result<Vec<Written>, Failure> {
     Ok(vec![Written { place: place(), text: format!("{}\n", command()?) }])

@@ -6,6 +6,8 @@
 mod files;
 #[cfg(any(windows, test))]
 mod logon_command;
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+mod nobody;
 #[cfg(any(target_os = "macos", test))]
 mod plist;
 #[cfg(target_os = "linux")]
