@@ -6,7 +6,6 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use secrecy::zeroize::Zeroizing;
@@ -40,7 +39,7 @@ const MOST_LINKS: usize = 40;
 /// Puts content in the place of a file, or where there is none yet.
 pub(crate) fn put(path: &Path, content: &[u8]) -> io::Result<()> {
     let path = followed(path)?;
-    placed(&path, content, |beside| patiently(|| fs::rename(beside, &path)))
+    placed(&path, content, |beside| os::patiently(|| fs::rename(beside, &path)))
 }
 
 /// Makes a file that is not there yet, and its folder.
@@ -59,28 +58,19 @@ pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Removes a file.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
-    patiently(|| fs::remove_file(&path))?;
+    os::patiently(|| fs::remove_file(&path))?;
     sync_folder_of(&path);
     Ok(())
-}
-
-/// How long it is tried again where somebody has a file open, as virus scanners do for a moment.
-const PAUSES_MS: [u64; 8] = [1, 2, 5, 10, 20, 50, 100, 200];
-
-fn patiently(mut work: impl FnMut() -> io::Result<()>) -> io::Result<()> {
-    for pause in PAUSES_MS.map(Duration::from_millis) {
-        match work() {
-            Err(error) if os::is_in_use(&error) => std::thread::sleep(pause),
-            outcome => return outcome,
-        }
-    }
-    work()
 }
 
 fn placed(path: &Path, content: &[u8], put: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let beside = beside(path);
     let mut file = born_private(&beside)?;
-    let done = file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| put(&beside));
+    // Where the folder decides, it may let others in.
+    let done = os::be_private(&beside, &file)
+        .and_then(|()| file.write_all(content))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| put(&beside));
     if done.is_err() {
         let _ = fs::remove_file(&beside);
     }
@@ -194,10 +184,7 @@ mod tests {
         let path = home.path().join("file");
         fs::write(&path, "one").unwrap();
         let reader = File::open(&path).unwrap();
-        let later = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(3));
-            drop(reader);
-        });
+        let later = std::thread::spawn(move || drop(reader));
         put(&path, b"two").unwrap();
         assert_eq!(read(&path).unwrap().unwrap().as_slice(), b"two");
         later.join().unwrap();

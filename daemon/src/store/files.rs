@@ -4,7 +4,6 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _, Write as _},
     path::Path,
-    time::Duration,
 };
 
 use sso_agent_os::private::{self, NotPrivate, Was};
@@ -17,10 +16,6 @@ const UNFINISHED: &str = ".tmp";
 
 /// Nothing of ours is longer.
 const LONGEST: u64 = 1 << 20;
-
-/// A file that somebody reads just now can be replaced a little later.
-const TRIES: u32 = 10;
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// Enough for a record with two long tokens and a client secret.
 #[cfg(target_os = "linux")]
@@ -84,16 +79,15 @@ pub(super) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut draft = Draft::begin(path.parent().unwrap_or(path))?;
     draft.write(content)?;
     draft.sync()?;
-    let mut file = draft.0;
-    for again in 1..=TRIES {
-        match file.persist_noclobber(path) {
-            Ok(_) => return private::sync_dir(path.parent().unwrap_or(path)),
-            Err(refused) if private::is_in_use(&refused.error) => file = refused.file,
-            Err(refused) => return Err(refused.error),
-        }
-        std::thread::sleep(PAUSE * again);
-    }
-    Err(io::ErrorKind::ResourceBusy.into())
+    let mut file = Some(draft.0);
+    private::patiently(|| {
+        let placed = file.take().ok_or(io::ErrorKind::NotFound)?.persist_noclobber(path);
+        placed.map(drop).map_err(|refused| {
+            file = Some(refused.file);
+            refused.error
+        })
+    })?;
+    private::sync_dir(path.parent().unwrap_or(path))
 }
 
 /// Opens a file that is ours alone, and makes it private if it is not.
@@ -157,7 +151,7 @@ impl Draft {
     pub(super) fn place(self, path: &Path) -> io::Result<()> {
         // Open, and so locked, until it has its name.
         let (_file, beside) = self.0.keep().map_err(|refused| refused.error)?;
-        let placed = rename(&beside, path);
+        let placed = private::patiently(|| fs::rename(&beside, path));
         if placed.is_err() {
             let _ = fs::remove_file(&beside);
         }
@@ -171,16 +165,6 @@ impl Draft {
         self.place(path)?;
         private::sync_dir(path.parent().unwrap_or(path))
     }
-}
-
-fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    for again in 1..=TRIES {
-        match fs::rename(from, to) {
-            Err(error) if private::is_in_use(&error) => std::thread::sleep(PAUSE * again),
-            outcome => return outcome,
-        }
-    }
-    fs::rename(from, to)
 }
 
 /// Where the file system cannot promise room, the write will tell.

@@ -7,6 +7,7 @@ use std::{
     fs::{File, Metadata, OpenOptions, TryLockError},
     io,
     path::Path,
+    time::Duration,
 };
 
 use crate::system::private as system;
@@ -169,6 +170,23 @@ pub fn sync_dir(folder: &Path) -> io::Result<()> {
 /// minds, where virus scanners do it all the time.
 pub fn is_in_use(error: &io::Error) -> bool {
     system::is_in_use(error)
+}
+
+/// How long it is tried again; virus scanners have a file open for a moment.
+const PAUSES_MS: [u64; 8] = [1, 2, 5, 10, 20, 50, 100, 200];
+
+/// Does something to a file, again if somebody has it open just now.
+///
+/// # Errors
+/// The last one of `work`.
+pub fn patiently<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for pause in PAUSES_MS.map(Duration::from_millis) {
+        match work() {
+            Err(error) if is_in_use(&error) => std::thread::sleep(pause),
+            outcome => return outcome,
+        }
+    }
+    work()
 }
 
 /// Whether a failure says nothing about the file: there were no descriptors, no memory, a sick disk.
