@@ -27,8 +27,13 @@ pub(crate) async fn owner_of(local: SocketAddr, peer: SocketAddr) -> io::Result<
     // The table may be long, and the kernel takes its time to print it. Whoever connects again and again
     // must not keep all threads busy that wait for disks.
     static LOOKS: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(4);
-    let _look = LOOKS.acquire().await.map_err(io::Error::other)?;
-    tokio::task::spawn_blocking(move || system::owner_of(local, peer)).await.map_err(io::Error::other)?
+    let look = LOOKS.acquire().await.map_err(io::Error::other)?;
+    // The look goes on when whoever wanted it has gone, and counts until it is over.
+    let looking = move || {
+        let _look = look;
+        system::owner_of(local, peer)
+    };
+    tokio::task::spawn_blocking(looking).await.map_err(io::Error::other)?
 }
 
 /// The user at the other end of a connection; see [`owner_of`].
