@@ -9,13 +9,17 @@
 //! had, the steps that need it say so, and the run does not end in success unless it was asked to do
 //! without (`--quick`).
 
+mod abreast;
 mod bench;
-mod binaries;
+mod beside;
+mod e2e;
 mod fuzz;
 mod package;
 mod parts;
 mod platforms;
+mod programs;
 mod python;
+mod report;
 mod steps;
 mod tally;
 mod tools;
@@ -26,7 +30,7 @@ mod workspace;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-usage: cargo xtask test [--quick] [--step NAME]... [--list]
+usage: cargo xtask test [--quick] [--step NAME]... [--list] [--report FILE] [--beside]
        cargo xtask check-platforms [--only windows|macos] [--no-install]
        cargo xtask check-here
        cargo xtask package [--target TRIPLE]
@@ -37,6 +41,8 @@ usage: cargo xtask test [--quick] [--step NAME]... [--list]
   --quick      only what needs nothing but Rust
   --step NAME  only this step; may be given more than once
   --list       name the steps and stop
+  --report F   also say how they went in this file, a line of JSON each
+  --beside     as a part of a run of all
 
   --only windows|macos  that system alone
   --no-install          with what is there
@@ -75,6 +81,8 @@ fn test(args: &[String]) -> anyhow::Result<bool> {
         match arg.as_str() {
             "--quick" => plan.quick = true,
             "--step" => plan.only.push(args.next().ok_or_else(|| anyhow::anyhow!(USAGE))?.clone()),
+            "--beside" => plan.beside = true,
+            "--report" => plan.report = Some(args.next().ok_or_else(|| anyhow::anyhow!(USAGE))?.into()),
             "--list" => {
                 println!("{}", steps::names().join("\n"));
                 return Ok(true);

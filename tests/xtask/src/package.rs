@@ -2,7 +2,8 @@
 //!
 //! The same sources give the same names, times and order; the programs are as reproducible as cargo is.
 
-use crate::parts::{done, find};
+use crate::parts::done;
+use crate::tools::on_path;
 use crate::workspace::{Workspace, cargo, host};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
@@ -58,7 +59,7 @@ pub fn run(args: &[String], usage: &str) -> Result<bool> {
     }
     pages(&workspace, &target, &folder)?;
     let archive = folder.with_file_name(archive(&name));
-    let mut pack = Command::new(find("python3").map_or("python", |_| "python3"));
+    let mut pack = Command::new(on_path("python3").map_or("python", |_| "python3"));
     pack.arg(workspace.root.join("tests/package/archive.py")).arg(&folder).arg(&archive);
     done(pack.arg(time(&workspace)?))?;
     println!("{}", archive.display());
@@ -123,7 +124,7 @@ fn time(workspace: &Workspace) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::{archive, copy_all};
     use std::fs;

@@ -1,11 +1,12 @@
 //! What the end-to-end tests need from outside Rust, fetched once and kept: a browser, the certified
 //! provider, Databricks' clients, and a small system whose first process is systemd.
 
+use crate::tools::on_path;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// A program, and the Debian package that has it.
@@ -59,13 +60,13 @@ pub fn fetch(workspace: &Workspace) -> Result<Vec<String>> {
 /// # Errors
 /// They cannot be installed; says what a person would do.
 pub fn programs(wanted: &[(&str, &str)]) -> Result<()> {
-    let absent: Vec<_> = wanted.iter().filter(|(program, _)| find(program).is_none()).collect();
+    let absent: Vec<_> = wanted.iter().filter(|(program, _)| on_path(program).is_none()).collect();
     if absent.is_empty() {
         return Ok(());
     }
     let packages: Vec<&str> = absent.iter().map(|(_, package)| *package).collect();
     anyhow::ensure!(
-        find("apt-get").is_some() && is_root(),
+        on_path("apt-get").is_some() && is_root(),
         "{} not found; on Debian: apt-get install {}",
         absent.iter().map(|(program, _)| *program).collect::<Vec<_>>().join(", "),
         packages.join(" ")
@@ -193,12 +194,6 @@ pub fn done(command: &mut Command) -> Result<()> {
 pub fn script(file: &Path, text: &str) -> Result<()> {
     fs::write(file, format!("#!/bin/sh\n{text}\n"))?;
     done(Command::new("chmod").arg("+x").arg(file))
-}
-
-/// Where a program is.
-pub fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 fn is_root() -> bool {

@@ -1,16 +1,23 @@
 //! The steps of `cargo xtask test`, in the order in which a person wants to hear of a failure.
 
+use crate::abreast::{self, Job};
+use crate::beside::Beside;
+use crate::e2e;
 use crate::parts;
-use crate::platforms;
+use crate::platforms::{self, Asked};
+use crate::programs;
 use crate::python;
+use crate::report::{self, Outcome, Report};
 use crate::tally::{self, Tally};
 use crate::tools;
 use crate::torture;
 use crate::workflows;
 use crate::workspace::{Workspace, cargo};
 use anyhow::Result;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Instant;
 
 /// Which steps to run.
 #[derive(Debug, Default)]
@@ -19,13 +26,21 @@ pub struct Plan {
     pub quick: bool,
     /// Only these, if any.
     pub only: Vec<String>,
+    /// This is a part of a run that has more steps.
+    pub beside: bool,
+    /// Where to say once more how they went, for programs.
+    pub report: Option<PathBuf>,
 }
 
-/// How a step ended.
-enum Outcome {
-    Ran(Tally),
-    /// Not run, and why.
-    Skipped(String),
+impl Plan {
+    /// Whether somebody asked for just what is being done.
+    fn is_for_this_step(&self) -> bool {
+        !self.beside && !self.only.is_empty()
+    }
+
+    fn has(&self, step: &Step) -> bool {
+        self.only.is_empty() || self.only.iter().any(|name| name == step.name)
+    }
 }
 
 struct Step {
@@ -33,42 +48,30 @@ struct Step {
     run: fn(&Workspace, &Plan) -> Result<Outcome>,
 }
 
-const STEPS: &[Step] = &[
-    Step { name: "format", run: format },
-    Step { name: "parts", run: fetch_parts },
-    Step { name: "build", run: build },
-    Step { name: "clippy", run: clippy },
-    Step { name: "unit", run: unit },
-    Step { name: "doctest", run: doctest },
-    Step { name: "doc", run: doc },
-    Step { name: "deny", run: deny },
-    Step { name: "python", run: python_package },
-    Step { name: "workflows", run: read_workflows },
-    Step { name: "e2e", run: end_to_end },
-    Step { name: "torture", run: short_torture },
-    Step { name: "platforms", run: other_platforms },
-];
-
-/// What `--quick` leaves out of the end-to-end tests: these need real parts, or run for minutes.
-const LONG: &[&str] = &[
-    "chain",
-    "clients",
-    "force_refresh",
-    "herd",
-    "nspawn",
-    "provider",
-    "python",
-    "seed",
-    "soak",
-    "web_apps",
+/// What stands in one row is run at once: the first on this screen, the others as [`Beside`] says. No two of a
+/// row may build in the same folder.
+const STEPS: &[&[Step]] = &[
+    &[Step { name: "format", run: format }],
+    &[Step { name: "build", run: build }, Step { name: "parts", run: fetch_parts }],
+    &[Step { name: "clippy", run: clippy }],
+    &[Step { name: "unit", run: unit }],
+    &[Step { name: "doctest", run: doctest }],
+    &[Step { name: "doc", run: doc }],
+    &[Step { name: "deny", run: deny }],
+    &[Step { name: "python", run: python_package }],
+    &[Step { name: "workflows", run: read_workflows }],
+    &[Step { name: "e2e", run: e2e::abreast }, Step { name: "platforms-build", run: build_for_others }],
+    &[Step { name: "e2e-alone", run: e2e::alone }],
+    &[Step { name: "platforms", run: other_platforms }],
+    &[Step { name: "torture", run: short_torture }],
 ];
 
 /// The same for every build, so that no dependency is compiled twice.
-const EVERYTHING: &[&str] = &["--workspace", "--all-features", "--locked"];
+pub const EVERYTHING: &[&str] = &["--workspace", "--all-features", "--locked"];
 
 /// The names of all steps.
 pub fn names() -> Vec<&'static str> {
-    STEPS.iter().map(|step| step.name).collect()
+    STEPS.iter().copied().flatten().map(|step| step.name).collect()
 }
 
 /// Runs what the plan names, prints the list, and says whether all of it passed.
@@ -81,42 +84,28 @@ pub fn run(plan: &Plan) -> Result<bool> {
         );
     }
     let workspace = Workspace::read()?;
-    let mut report = Vec::new();
-    for step in
-        STEPS.iter().filter(|step| plan.only.is_empty() || plan.only.iter().any(|name| name == step.name))
-    {
-        println!("\n== {}", step.name);
-        let start = Instant::now();
-        let outcome = (step.run)(&workspace, plan).unwrap_or_else(|error| {
-            println!("{error:#}");
-            Outcome::Ran(Tally::one(false))
-        });
-        report.push((step.name, start.elapsed(), outcome));
+    let mut reports = Vec::new();
+    for row in STEPS {
+        let row: Vec<&Step> = row.iter().filter(|step| plan.has(step)).collect();
+        reports.extend(run_row(&workspace, plan, &row)?);
     }
-    Ok(summary(&report))
+    let well = report::summary(&reports);
+    if let Some(file) = &plan.report {
+        report::write(&reports, file)?;
+    }
+    Ok(well)
 }
 
-fn summary(report: &[(&str, Duration, Outcome)]) -> bool {
-    println!("\n== summary");
-    let (mut total, mut skipped) = (Tally::default(), 0);
-    for (name, took, outcome) in report {
-        let took = took.as_secs_f32();
-        match outcome {
-            Outcome::Ran(tally) => {
-                println!("{name:9} {took:7.1} s  {} passed, {} failed", tally.passed, tally.failed);
-                total = total.and(*tally);
-            }
-            Outcome::Skipped(why) => {
-                println!("{name:9} {took:7.1} s  not run: {why}");
-                skipped += 1;
-            }
-        }
-    }
-    if skipped > 0 {
-        println!("{skipped} step(s) not run");
-    }
-    println!("{} passed, {} failed", total.passed, total.failed);
-    total.failed == 0
+fn run_row(workspace: &Workspace, plan: &Plan, row: &[&Step]) -> Result<Vec<Report>> {
+    let Some((first, others)) = row.split_first() else { return Ok(Vec::new()) };
+    println!("\n== {}", first.name);
+    let others = others.iter().map(|step| Beside::start(workspace, step.name, plan));
+    let others = others.collect::<Result<Vec<_>>>()?;
+    let start = Instant::now();
+    let outcome = (first.run)(workspace, plan).unwrap_or_else(Outcome::broken);
+    let mut reports = vec![Report { name: first.name, took: start.elapsed(), outcome }];
+    reports.extend(others.into_iter().map(Beside::end));
+    Ok(reports)
 }
 
 fn format(_: &Workspace, _: &Plan) -> Result<Outcome> {
@@ -143,9 +132,15 @@ fn clippy(_: &Workspace, _: &Plan) -> Result<Outcome> {
 }
 
 fn unit(workspace: &Workspace, _: &Plan) -> Result<Outcome> {
-    let mut command = cargo();
-    command.args(["test", "--no-fail-fast", "--lib", "--bins"]).args(EVERYTHING);
-    ran(command.args(workspace.inner_tests.iter().flat_map(|name| ["--test", name])))
+    let mut cargo_test = programs::cargo_test();
+    cargo_test.args(EVERYTHING).args(["--lib", "--bins"]);
+    cargo_test.args(workspace.inner_tests.iter().flat_map(|name| ["--test", name]));
+    let built = programs::build(&mut cargo_test)?;
+    // Two packages may have a test of one name, and cargo builds both.
+    let inner = built.iter().filter(|program| !workspace.is_end_to_end(program));
+    let jobs = inner.map(|program| Job { name: program.name.clone(), command: program.command() });
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    abreast::run(jobs.collect(), cores, &workspace.target.join("xtask/unit")).map(Outcome::Programs)
 }
 
 fn doctest(_: &Workspace, _: &Plan) -> Result<Outcome> {
@@ -161,7 +156,7 @@ fn deny(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {
         return Ok(Outcome::Skipped("--quick".into()));
     }
     // Its build takes minutes, so it is done for those who ask for this step alone.
-    if plan.only.is_empty() && tools::installed(workspace, "cargo-deny").is_none() {
+    if !plan.is_for_this_step() && tools::installed(workspace, "cargo-deny").is_none() {
         let why = "cargo-deny is not installed: `cargo xtask test --step deny` installs it";
         return Ok(Outcome::Skipped(why.into()));
     }
@@ -194,36 +189,25 @@ fn read_workflows(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {
     }
 }
 
+/// Takes minutes of a processor, while the tests beside it wait.
+fn build_for_others(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {
+    for_others(workspace, plan, true)
+}
+
 fn other_platforms(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {
+    for_others(workspace, plan, false)
+}
+
+fn for_others(workspace: &Workspace, plan: &Plan, no_run: bool) -> Result<Outcome> {
     if plan.quick {
         return Ok(Outcome::Skipped("--quick".into()));
     }
-    // Its parts take minutes: they are fetched for those who ask for this step alone.
-    let report = platforms::check(workspace, None, !plan.only.is_empty())?;
+    // The parts take minutes: they are fetched for those who ask for this step alone.
+    let asked = Asked { only: None, no_install: !plan.is_for_this_step(), no_run };
+    let report = platforms::check(workspace, &asked)?;
     let missing = report.missing.join("; ");
     let Some(tally) = report.tally else { return Ok(Outcome::Skipped(missing)) };
-    if !missing.is_empty() {
-        println!("not run: {missing}");
-    }
-    Ok(Outcome::Ran(tally))
-}
-
-fn end_to_end(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {
-    let chosen: Vec<&String> =
-        workspace.end_to_end.iter().filter(|name| !plan.quick || !LONG.contains(&name.as_str())).collect();
-    if chosen.is_empty() {
-        return Ok(Outcome::Skipped("there are no end-to-end tests".into()));
-    }
-    let mut command = cargo();
-    command.args(["test", "--no-fail-fast"]).args(EVERYTHING);
-    command.args(chosen.iter().flat_map(|name| ["--test", name]));
-    command.env("SSO_TEST_PARTS", workspace.parts());
-    command.env("SSO_TEST_BIN_DIR", workspace.target.join("debug"));
-    if !plan.quick {
-        command.env("SSO_TEST_ALL_PARTS", "1");
-    }
-    // What they measured is worth reading also when they pass.
-    ran(command.args(["--", "--show-output"]))
+    Ok(if missing.is_empty() { Outcome::Ran(tally) } else { Outcome::Partly(tally, missing) })
 }
 
 fn short_torture(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {

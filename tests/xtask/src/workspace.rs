@@ -1,12 +1,13 @@
 //! What cargo knows about this workspace: where it is, where it builds, which tests it has.
 
+use crate::programs::Program;
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// The package whose tests run the programs from outside.
-const END_TO_END: &str = "sso-agent-tests";
+pub const END_TO_END: &str = "sso-agent-tests";
 
 /// The workspace as `cargo metadata` describes it.
 pub struct Workspace {
@@ -36,6 +37,18 @@ impl Workspace {
             inner_tests: tests(&metadata, |package| package != END_TO_END),
             end_to_end: tests(&metadata, |package| package == END_TO_END),
         })
+    }
+
+    /// Whether this is a test that runs the programs from outside.
+    pub fn is_end_to_end(&self, program: &Program) -> bool {
+        program.outer && program.folder == self.root.join("tests")
+    }
+
+    /// Those of the end-to-end tests that are not for Unix alone, as their files say.
+    pub fn anywhere(&self) -> Vec<&str> {
+        let source = |name: &str| std::fs::read_to_string(self.root.join(format!("tests/tests/{name}.rs")));
+        let anywhere = |name: &&str| source(name).is_ok_and(|text| !text.contains("\n#![cfg(unix)]\n"));
+        self.end_to_end.iter().map(String::as_str).filter(anywhere).collect()
     }
 
     /// Where fetched parts are kept between runs.

@@ -9,31 +9,37 @@ mod target;
 mod windows;
 
 use crate::tally::{self, Tally};
-use crate::workspace::{Workspace, cargo};
+use crate::workspace::{END_TO_END, Workspace, cargo};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What runs on every system: the agent, its clients, the command line, and what they share.
+/// What runs on every system: the agent, its clients, the command line, what they share, and this.
 const PACKAGES: &[&str] =
-    &["sso-agent-os", "sso-agent-proto", "sso-agent-core", "sso-agent-client", "sso", "sso-agent"];
+    &["sso-agent-os", "sso-agent-proto", "sso-agent-core", "sso-agent-client", "sso", "sso-agent", "xtask"];
 
-/// The end-to-end tests that run on every system.
-const END_TO_END: &[&str] = &["anywhere"];
+/// A system, as the compiler calls it.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    triple: &'static str,
+    /// Whether a standard library to check against will do, which is built in a third of the time.
+    types_only: bool,
+}
 
-/// The systems in question, and what the compiler calls them.
-const TARGETS: [(&str, &str); 2] = [("macos", macos::TARGET), ("windows", windows::TARGET)];
+/// The systems in question.
+const TARGETS: [(&str, Target); 2] = [("macos", macos::TARGET), ("windows", windows::TARGET)];
 
 /// Where the parts for other systems are, and whether more may be fetched.
+#[derive(Debug)]
 pub struct Kept {
     folder: PathBuf,
     install: bool,
     /// For which a standard library is needed.
-    targets: Vec<&'static str>,
+    targets: Vec<Target>,
 }
 
 /// What came of it.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Report {
     /// What was checked and run, if anything was.
     pub tally: Option<Tally>,
@@ -41,11 +47,15 @@ pub struct Report {
     pub missing: Vec<String>,
 }
 
-/// What `check-platforms` is asked for; everything, if nothing is said.
-#[derive(Default)]
-struct Asked {
-    only: Option<String>,
-    no_install: bool,
+/// What is to be done; everything, if nothing is said.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// This system alone.
+    pub only: Option<String>,
+    /// Make do with what is there.
+    pub no_install: bool,
+    /// Build, and run nothing.
+    pub no_run: bool,
 }
 
 /// Checks what the arguments name, and says whether all of it went well.
@@ -54,7 +64,7 @@ struct Asked {
 /// What is wrong with the arguments.
 pub fn run(args: &[String], usage: &str) -> Result<bool> {
     let asked = Asked::read(args, usage)?;
-    let report = check(&Workspace::read()?, asked.only.as_deref(), !asked.no_install)?;
+    let report = check(&Workspace::read()?, &asked)?;
     let tally = report.tally.unwrap_or_default();
     println!("\n{} passed, {} failed", tally.passed, tally.failed);
     for what in &report.missing {
@@ -67,24 +77,43 @@ pub fn run(args: &[String], usage: &str) -> Result<bool> {
 ///
 /// # Errors
 /// The folder for the parts cannot be made, or cargo not be run.
-pub fn check(workspace: &Workspace, only: Option<&str>, install: bool) -> Result<Report> {
-    let wanted = TARGETS.iter().filter(|(system, _)| only.is_none_or(|only| only == *system));
+pub fn check(workspace: &Workspace, asked: &Asked) -> Result<Report> {
+    let wanted = TARGETS.iter().filter(|(system, _)| asked.only.as_ref().is_none_or(|only| only == system));
     let targets = wanted.clone().map(|(_, target)| *target).collect();
-    let kept = Kept { folder: workspace.target.join("platforms-parts"), install, targets };
+    let folder = workspace.target.join("platforms-parts");
+    let kept = Kept { folder, install: !asked.no_install, targets };
     std::fs::create_dir_all(&kept.folder)?;
     let mut report = Report::default();
+    let flags = match target::flags(&kept) {
+        Ok(flags) => format!("{flags} -D warnings"),
+        Err(error) => {
+            report.missing.extend(wanted.map(|(system, _)| format!("{system}: {error:#}")));
+            return Ok(report);
+        }
+    };
     for (system, _) in wanted {
         println!("-- {system}");
         let done = match *system {
-            "macos" => macos::Parts::ready(&kept).map(|parts| parts.check()),
-            _ => windows::Parts::ready(&kept).map(|parts| parts.check(workspace)),
+            "macos" => Ok(macos::check(workspace, &kept, &flags)),
+            _ => windows::Parts::ready(&kept).map(|parts| parts.check(workspace, &flags, !asked.no_run)),
         };
         match done {
-            Ok(tally) => report.tally = Some(report.tally.unwrap_or_default().and(tally?)),
+            Ok(tally) => {
+                let tally = tally.unwrap_or_else(|error| {
+                    println!("{error:#}");
+                    Tally::one(false)
+                });
+                report.tally = Some(report.tally.unwrap_or_default().and(tally));
+            }
             Err(error) => report.missing.push(format!("{system}: {error:#}")),
         }
     }
     Ok(report)
+}
+
+/// Where cargo builds for other systems: not where this one's builds are, which may be under way.
+fn build_folder(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("platforms")
 }
 
 /// Builds, checks and tests what runs on every system, on this one.
@@ -92,11 +121,12 @@ pub fn check(workspace: &Workspace, only: Option<&str>, install: bool) -> Result
 /// # Errors
 /// Cargo cannot be run.
 pub fn here() -> Result<bool> {
+    let workspace = Workspace::read()?;
     let mut clippy = cargo_with("clippy", &["--all-targets"], packages());
     clippy.args(["--", "-D", "warnings"]);
     let test = cargo_with("test", &["--no-fail-fast"], packages());
-    let mut commands = vec![cargo_with("build", &["--bins"], packages()), clippy, test];
-    commands.push(cargo_with("test", &["--no-fail-fast"], end_to_end()));
+    let outer = cargo_with("test", &["--no-fail-fast"], end_to_end(&workspace));
+    let mut commands = [cargo_with("build", &["--bins"], packages()), clippy, test, outer];
     let mut sum = Tally::default();
     for command in &mut commands {
         sum = sum.and(tally::run(command)?);
@@ -115,8 +145,10 @@ fn packages() -> impl Iterator<Item = &'static str> {
     PACKAGES.iter().flat_map(|package| ["--package", package])
 }
 
-fn end_to_end() -> impl Iterator<Item = &'static str> {
-    ["--package", "sso-agent-tests"].into_iter().chain(END_TO_END.iter().flat_map(|test| ["--test", test]))
+/// The end-to-end tests that run on every system.
+fn end_to_end(workspace: &Workspace) -> impl Iterator<Item = &str> {
+    let tests = workspace.anywhere().into_iter().flat_map(|test| ["--test", test]);
+    ["--package", END_TO_END].into_iter().chain(tests)
 }
 
 impl Asked {

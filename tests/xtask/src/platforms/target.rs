@@ -3,7 +3,7 @@
 //! Where rustup cannot reach its channel, Debian's `rust-src` of just this compiler's version has the source
 //! and all that it depends on. It is unpacked beside what is kept, never installed.
 
-use super::Kept;
+use super::{Kept, Target};
 use crate::parts::{done, mirror, once, script};
 use crate::workspace::{cargo, host, rustc};
 use anyhow::{Context, Result, ensure};
@@ -31,26 +31,30 @@ debug = 0
 [workspace]
 ";
 
-/// Gives the flags with which the compiler finds the standard library of each target.
+/// Gives the flags with which the compiler finds the standard library of all targets.
 ///
 /// # Errors
 /// There is none, and none can be had.
-pub fn flags(parts: &Kept) -> Result<String> {
+pub fn flags(kept: &Kept) -> Result<String> {
     let own = PathBuf::from(rustc(&["--print", "sysroot"])?);
-    let absent = |root: &Path| -> Vec<&str> {
-        parts.targets.iter().copied().filter(|target| !root.join(folder(target)).is_dir()).collect()
+    let ours = kept.folder.join(format!("std-{}", version()?));
+    let absent = |root: &Path| -> Vec<Target> {
+        kept.targets.iter().copied().filter(|target| !root.join(folder(target.triple)).is_dir()).collect()
     };
-    if absent(&own).is_empty() || (parts.install && rustup(&absent(&own)) && absent(&own).is_empty()) {
+    let flags = format!("--sysroot={}", ours.display());
+    if absent(&own).is_empty() {
         return Ok(String::new());
     }
-    let kept = parts.folder.join(format!("std-{}", version()?));
-    ensure!(
-        parts.install || absent(&kept).is_empty(),
-        "no standard library: `rustup target add {}`",
-        absent(&own).join(" ")
-    );
-    build(&kept, &own, &absent(&kept))?;
-    Ok(format!("--sysroot={}", kept.display()))
+    if absent(&ours).is_empty() {
+        return Ok(flags);
+    }
+    let triples: Vec<&str> = absent(&own).iter().map(|target| target.triple).collect();
+    ensure!(kept.install, "no standard library: `rustup target add {}`", triples.join(" "));
+    if rustup(&triples) && absent(&own).is_empty() {
+        return Ok(String::new());
+    }
+    build(&ours, &own, &absent(&ours))?;
+    Ok(flags)
 }
 
 fn folder(target: &str) -> PathBuf {
@@ -69,12 +73,8 @@ fn rustup(targets: &[&str]) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Builds what is absent in one go, and puts it where a compiler looks for it below `kept`.
-fn build(kept: &Path, own: &Path, absent: &[&str]) -> Result<()> {
-    if absent.is_empty() {
-        return Ok(());
-    }
-    println!("building the standard library for {}", absent.join(", "));
+/// Builds what is absent, and puts it where a compiler looks for it below `kept`.
+fn build(kept: &Path, own: &Path, absent: &[Target]) -> Result<()> {
     let rustlib = kept.join("lib/rustlib");
     let source = rustlib.join("src/rust");
     once(&kept.join(".fetched"), "rust-src", || unpack(kept, &source))?;
@@ -89,27 +89,30 @@ fn build(kept: &Path, own: &Path, absent: &[&str]) -> Result<()> {
     fs::write(package.join("Cargo.toml"), MANIFEST)?;
     let compiler = kept.join("rustc");
     script(&compiler, &format!("exec rustc --sysroot '{}' \"$@\"", kept.display()))?;
-    let mut command = cargo();
-    command.args(["build", "--quiet", "--release", &format!("-Zbuild-std={CRATES}")]);
-    command.arg("-Zbuild-std-features=backtrace,panic-unwind");
-    command.args(absent.iter().flat_map(|target| ["--target", target]));
-    command.env("RUSTC", &compiler).env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", kept.join("built"));
-    command.env("RUSTFLAGS", "-Cembed-bitcode=yes -Zforce-unstable-if-unmarked");
-    done(command.current_dir(&package))?;
+    let built = kept.join("built");
     for target in absent {
-        collect(&kept.join("built").join(target).join("release/deps"), &kept.join(folder(target)))?;
+        println!("building the standard library for {}", target.triple);
+        let mut command = cargo();
+        command.arg(if target.types_only { "check" } else { "build" });
+        command.args(["--quiet", "--release", &format!("-Zbuild-std={CRATES}")]);
+        command.args(["-Zbuild-std-features=backtrace,panic-unwind", "--target", target.triple]);
+        command.env("RUSTC", &compiler).env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", &built);
+        command.env("RUSTFLAGS", "-Cembed-bitcode=yes -Zforce-unstable-if-unmarked");
+        done(command.current_dir(&package))?;
+        let kind = if target.types_only { ".rmeta" } else { ".rlib" };
+        collect(&built.join(target.triple).join("release/deps"), kind, &kept.join(folder(target.triple)))?;
     }
-    Ok(())
+    Ok(fs::remove_dir_all(built)?)
 }
 
 /// Copies the libraries to where the compiler looks for them; all or nothing.
-fn collect(built: &Path, to: &Path) -> Result<()> {
+fn collect(built: &Path, kind: &str, to: &Path) -> Result<()> {
     let half = to.with_extension("half");
     fs::create_dir_all(&half)?;
     for file in fs::read_dir(built)? {
         let file = file?.path();
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.ends_with(".rlib") && !name.starts_with("libempty") {
+        if name.ends_with(kind) && !name.starts_with("libempty") {
             fs::copy(&file, half.join(name))?;
         }
     }

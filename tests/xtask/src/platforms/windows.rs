@@ -1,17 +1,20 @@
 //! The Windows build: linked by MinGW, and its tests run under Wine.
 
-use super::{END_TO_END, Kept, end_to_end, packages, target};
-use crate::binaries::{self, Binary, Built};
-use crate::parts::{done, find, once, programs};
-use crate::tally::{self, Tally};
-use crate::workspace::{Workspace, cargo};
+use super::{Kept, Target, build_folder, end_to_end, packages};
+use crate::abreast::{self, Job};
+use crate::parts::{self, done, once};
+use crate::programs::{self, Program};
+use crate::tally::Tally;
+use crate::tools::on_path;
+use crate::workspace::{END_TO_END, Workspace, cargo};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
 /// What is built and run.
-pub const TARGET: &str = "x86_64-pc-windows-gnu";
+pub const TARGET: Target = Target { triple: "x86_64-pc-windows-gnu", types_only: false };
 
 const LINKER: (&str, &str) = ("x86_64-w64-mingw32-gcc-posix", "gcc-mingw-w64-x86-64-posix");
 
@@ -42,7 +45,6 @@ BOOL WINAPI DllMainCRTStartup(HINSTANCE library, DWORD why, LPVOID more) { retur
 
 /// What it takes to build and run.
 pub struct Parts {
-    flags: String,
     wine: Wine,
 }
 
@@ -50,47 +52,51 @@ impl Parts {
     /// Fetches what is not there.
     ///
     /// # Errors
-    /// The linker, Wine or the standard library cannot be had.
+    /// The linker or Wine cannot be had.
     pub fn ready(kept: &Kept) -> Result<Self> {
-        if find(LINKER.0).is_none() {
+        if on_path(LINKER.0).is_none() {
             ensure!(kept.install, "{} not found; on Debian: apt-get install {}", LINKER.0, LINKER.1);
-            programs(&[LINKER])?;
+            parts::programs(&[LINKER])?;
         }
-        let flags = target::flags(kept)?;
-        Ok(Self { flags, wine: Wine::ready(kept)? })
+        Ok(Self { wine: Wine::ready(kept)? })
     }
 
-    /// Builds the tests, and runs them and the demo: a warning is a failure.
+    /// Builds the tests, and runs them and the demo, unless they are to be built only: a warning is a failure.
     ///
     /// # Errors
     /// Cargo or Wine cannot be run.
-    pub fn check(&self, workspace: &Workspace) -> Result<Tally> {
-        let mut all = vec![self.build(packages().chain(["--lib", "--bins", "--tests"]))?];
-        if !END_TO_END.is_empty() {
-            all.push(self.build(end_to_end())?);
+    pub fn check(&self, workspace: &Workspace, flags: &str, run: bool) -> Result<Tally> {
+        let build = |verb, how: &[&'static str]| {
+            let mut command = self.cargo(workspace, flags, verb);
+            command.args(how);
+            command
+        };
+        done(build("build", &["--bins"]).args(packages()).args(["--package", END_TO_END]))?;
+        let mut tests = programs::build(build("test", &["--lib", "--bins", "--tests"]).args(packages()))?;
+        tests.extend(programs::build(build("test", &[]).args(end_to_end(workspace)))?);
+        if !run {
+            return Ok(Tally::one(true));
         }
-        let mut sum = Tally::default();
-        for built in &all {
-            sum = sum.and(built.verdict());
-            sum = sum.and(binaries::run(&built.tests, |test| self.wine.test(workspace, test))?);
-        }
-        let mut programs = all.iter().flat_map(|built| &built.programs);
-        if let Some(sso) = programs.find(|program| program.file_stem().is_some_and(|name| name == "sso")) {
-            println!("-- sso demo");
-            sum = sum.and(tally::run(self.wine.command(sso).arg("demo"))?);
-        }
+        let built = build_folder(workspace).join(TARGET.triple).join("debug");
+        let mut jobs: Vec<Job> = tests.iter().map(|test| self.wine.test(&built, test)).collect();
+        let mut demo = self.wine.command(&built.join("sso.exe"));
+        demo.arg("demo");
+        jobs.push(Job { name: "sso demo".into(), command: demo });
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let done = abreast::run(jobs, cores, &workspace.target.join("xtask/windows"))?;
         self.wine.stop();
-        Ok(sum)
+        Ok(done.iter().fold(Tally::one(true), |sum, done| sum.and(done.tally)))
     }
 
-    fn build<'a>(&self, what: impl Iterator<Item = &'a str>) -> Result<Built> {
+    fn cargo(&self, workspace: &Workspace, flags: &str, verb: &str) -> Command {
         let mut command = cargo();
-        command.args(["test", "--no-run", "--locked", "--all-features", "--target", TARGET]).args(what);
-        command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUSTFLAGS", &self.flags);
+        command.args([verb, "--locked", "--all-features", "--target", TARGET.triple]);
+        command.env("CARGO_TARGET_DIR", build_folder(workspace));
+        command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUSTFLAGS", flags);
         command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", LINKER.0);
         // Line numbers lengthen the time that linking takes.
         command.env("CARGO_PROFILE_DEV_DEBUG", "0");
-        binaries::build(&mut command)
+        command
     }
 }
 
@@ -128,11 +134,11 @@ impl Wine {
         done(&mut compiler)
     }
 
-    fn test(&self, workspace: &Workspace, test: &Binary) -> Command {
-        let mut command = self.command(&test.program);
-        command.env("RUST_TEST_THREADS", AT_ONCE);
-        command.env("SSO_TEST_BIN_DIR", workspace.target.join(TARGET).join("debug"));
-        command
+    fn test(&self, built: &Path, test: &Program) -> Job {
+        let mut command = self.command(&test.file);
+        command.current_dir(&test.folder).env("CARGO_MANIFEST_DIR", &test.folder);
+        command.env("RUST_TEST_THREADS", AT_ONCE).env("SSO_TEST_BIN_DIR", windows(built));
+        Job { name: test.name.clone(), command }
     }
 
     fn command(&self, program: &Path) -> Command {
@@ -160,11 +166,11 @@ impl Wine {
 
 fn wine(install: bool) -> Result<PathBuf> {
     let found = || {
-        let mut wines = WINES.iter().filter_map(|name| find(name));
+        let mut wines = WINES.iter().filter_map(|name| on_path(name));
         wines.next().context("Wine is missing; on Debian: apt-get install wine64")
     };
     if install && found().is_err() {
-        programs(&[("wine64", "wine64")])?;
+        parts::programs(&[("wine64", "wine64")])?;
     }
     found()
 }
