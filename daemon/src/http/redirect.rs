@@ -65,6 +65,8 @@ const DONE: &str = "/done/";
 pub(crate) struct Listener {
     sockets: Vec<TcpListener>,
     port: u16,
+    /// So many connections at once on each address.
+    room: usize,
 }
 
 impl Listener {
@@ -81,7 +83,7 @@ impl Listener {
             Err(error) if is_without_ipv6(&error) => vec![first],
             Err(error) => return Err(io::Error::new(error.kind(), format!("on [::1]: {error}"))),
         };
-        Ok(Self { sockets, port })
+        Ok(Self { sockets, port, room: process::room().browser })
     }
 
     /// The port it got.
@@ -109,7 +111,7 @@ impl Listener {
             page: watch::Sender::new(None),
             seen: Notify::new(),
         });
-        let task = tokio::spawn(run(self.sockets, site.clone())).abort_handle();
+        let task = tokio::spawn(run(self.sockets, self.room, site.clone())).abort_handle();
         Waiting { callback, site, task }
     }
 }
@@ -160,24 +162,23 @@ struct Site {
     seen: Notify,
 }
 
-async fn run(sockets: Vec<TcpListener>, site: Arc<Site>) {
+async fn run(sockets: Vec<TcpListener>, room: usize, site: Arc<Site>) {
     let mut loops = JoinSet::new();
     for socket in sockets {
-        loops.spawn(accept(socket, site.clone()));
+        loops.spawn(accept(socket, room, site.clone()));
     }
     while loops.join_next().await.is_some() {}
 }
 
 /// Other users' connections are closed before anything is read, and whoever has been connected longest goes
 /// when there are too many: neither keeps the right browser out.
-async fn accept(socket: TcpListener, site: Arc<Site>) {
-    let most = process::room().browser;
+async fn accept(socket: TcpListener, room: usize, site: Arc<Site>) {
     let (mut connections, mut open) = (JoinSet::new(), VecDeque::<AbortHandle>::new());
     loop {
         match socket.accept().await {
             Ok((stream, _)) if peer::may_be_ours(&stream).await => {
                 open.retain(|connection| !connection.is_finished());
-                if open.len() >= most
+                if open.len() >= room
                     && let Some(oldest) = open.pop_front()
                 {
                     oldest.abort();
