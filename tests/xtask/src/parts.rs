@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 const PROGRAMS: &[(&str, &str)] = &[
     ("chromium", "chromium"),
     ("curl", "curl"),
+    ("dbus-daemon", "dbus-daemon"),
     ("debootstrap", "debootstrap"),
     ("node", "nodejs"),
     ("npm", "npm"),

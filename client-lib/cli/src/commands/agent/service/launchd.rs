@@ -30,7 +30,7 @@ impl Manager {
     pub(in crate::commands::agent) const BY: &str = "by launchd";
 
     fn find() -> Result<Self, Failure> {
-        let me = User::me().map_err(|error| Failure::failed(format!("who are you? {error}"), ""))?;
+        let me = User::me().map_err(|error| Failure::failed(format!("who are you? {error}"), "try again"))?;
         Ok(Self { domain: format!("gui/{me}") })
     }
 
