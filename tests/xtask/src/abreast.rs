@@ -28,6 +28,8 @@ pub struct Done {
     pub took: Duration,
     /// Its tests.
     pub tally: Tally,
+    /// What it printed.
+    pub log: PathBuf,
 }
 
 /// Runs all of them in their order, `width` at a time, and keeps what they print in a folder of theirs.
@@ -54,7 +56,7 @@ pub fn run(jobs: Vec<Job>, width: usize, logs: &Path) -> Result<Vec<Done>> {
                     // Whoever holds this is alone on the screen.
                     let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                     let tally = show(&job.name, took, &log, outcome);
-                    done.push(Done { name: job.name, took, tally });
+                    done.push(Done { name: job.name, took, tally, log });
                 }
             });
         }

@@ -11,6 +11,31 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
+/// This program, where no build replaces it while it runs.
+#[derive(Debug)]
+pub struct This(PathBuf);
+
+impl This {
+    /// Puts a copy aside.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep(workspace: &Workspace) -> Result<Self> {
+        let folder = workspace.target.join("xtask");
+        fs::create_dir_all(&folder)?;
+        let copy = folder.join(format!("this-{}{}", std::process::id(), std::env::consts::EXE_SUFFIX));
+        fs::copy(std::env::current_exe()?, &copy)
+            .with_context(|| format!("cannot write {}", copy.display()))?;
+        Ok(Self(copy))
+    }
+}
+
+impl Drop for This {
+    fn drop(&mut self) {
+        let _gone = fs::remove_file(&self.0);
+    }
+}
+
 /// A step on its way.
 #[derive(Debug)]
 pub struct Beside {
@@ -26,14 +51,12 @@ impl Beside {
     ///
     /// # Errors
     /// A file of its cannot be written, or this program not be started once more.
-    pub fn start(workspace: &Workspace, name: &'static str, plan: &Plan) -> Result<Self> {
+    pub fn start(This(this): &This, workspace: &Workspace, name: &'static str, plan: &Plan) -> Result<Self> {
         let folder = workspace.target.join("xtask");
-        fs::create_dir_all(&folder)?;
         let [log, report] = ["log", "json"].map(|kind| folder.join(format!("{name}.{kind}")));
         if report.exists() {
             fs::remove_file(&report)?;
         }
-        let this = std::env::current_exe()?;
         let mut command = match on_path("nice") {
             Some(nice) => {
                 let mut command = Command::new(nice);

@@ -144,7 +144,8 @@ mod tests {
     use std::time::Duration;
 
     fn done(name: &str, took_s: u64, failed: u32) -> Done {
-        Done { name: name.into(), took: Duration::from_secs(took_s), tally: Tally { passed: 2, failed } }
+        let tally = Tally { passed: 2, failed };
+        Done { name: name.into(), took: Duration::from_secs(took_s), tally, log: "log".into() }
     }
 
     #[test]

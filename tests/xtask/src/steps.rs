@@ -1,7 +1,7 @@
 //! The steps of `cargo xtask test`, in the order in which a person wants to hear of a failure.
 
 use crate::abreast::{self, Job};
-use crate::beside::Beside;
+use crate::beside::{Beside, This};
 use crate::e2e;
 use crate::parts;
 use crate::platforms::{self, Asked};
@@ -62,8 +62,8 @@ const STEPS: &[&[Step]] = &[
     &[Step { name: "workflows", run: read_workflows }],
     &[Step { name: "e2e", run: e2e::abreast }, Step { name: "platforms-build", run: build_for_others }],
     &[Step { name: "e2e-alone", run: e2e::alone }],
-    &[Step { name: "platforms", run: other_platforms }],
     &[Step { name: "torture", run: short_torture }],
+    &[Step { name: "platforms", run: other_platforms }],
 ];
 
 /// The same for every build, so that no dependency is compiled twice.
@@ -84,10 +84,11 @@ pub fn run(plan: &Plan) -> Result<bool> {
         );
     }
     let workspace = Workspace::read()?;
+    let this = This::keep(&workspace)?;
     let mut reports = Vec::new();
     for row in STEPS {
         let row: Vec<&Step> = row.iter().filter(|step| plan.has(step)).collect();
-        reports.extend(run_row(&workspace, plan, &row)?);
+        reports.extend(run_row(&this, &workspace, plan, &row)?);
     }
     let well = report::summary(&reports);
     if let Some(file) = &plan.report {
@@ -96,10 +97,10 @@ pub fn run(plan: &Plan) -> Result<bool> {
     Ok(well)
 }
 
-fn run_row(workspace: &Workspace, plan: &Plan, row: &[&Step]) -> Result<Vec<Report>> {
+fn run_row(this: &This, workspace: &Workspace, plan: &Plan, row: &[&Step]) -> Result<Vec<Report>> {
     let Some((first, others)) = row.split_first() else { return Ok(Vec::new()) };
     println!("\n== {}", first.name);
-    let others = others.iter().map(|step| Beside::start(workspace, step.name, plan));
+    let others = others.iter().map(|step| Beside::start(this, workspace, step.name, plan));
     let others = others.collect::<Result<Vec<_>>>()?;
     let start = Instant::now();
     let outcome = (first.run)(workspace, plan).unwrap_or_else(Outcome::broken);

@@ -125,7 +125,9 @@ pub fn here() -> Result<bool> {
     let mut clippy = cargo_with("clippy", &["--all-targets"], packages());
     clippy.args(["--", "-D", "warnings"]);
     let test = cargo_with("test", &["--no-fail-fast"], packages());
-    let outer = cargo_with("test", &["--no-fail-fast"], end_to_end(&workspace));
+    let anywhere = workspace.anywhere();
+    let outer = end_to_end().into_iter().chain(named(&anywhere));
+    let outer = cargo_with("test", &["--no-fail-fast"], outer);
     let mut commands = [cargo_with("build", &["--bins"], packages()), clippy, test, outer];
     let mut sum = Tally::default();
     for command in &mut commands {
@@ -145,10 +147,14 @@ fn packages() -> impl Iterator<Item = &'static str> {
     PACKAGES.iter().flat_map(|package| ["--package", package])
 }
 
-/// The end-to-end tests that run on every system.
-fn end_to_end(workspace: &Workspace) -> impl Iterator<Item = &str> {
-    let tests = workspace.anywhere().into_iter().flat_map(|test| ["--test", test]);
-    ["--package", END_TO_END].into_iter().chain(tests)
+/// The package of the end-to-end tests.
+fn end_to_end() -> [&'static str; 2] {
+    ["--package", END_TO_END]
+}
+
+/// The options that name these tests.
+fn named<'a>(names: &'a [&str]) -> impl Iterator<Item = &'a str> {
+    names.iter().flat_map(|&test| ["--test", test])
 }
 
 impl Asked {
