@@ -45,7 +45,8 @@ fn a_person_signs_in_gets_tokens_and_signs_out() {
 
 #[test]
 fn a_session_outlives_its_agent_and_many_who_start_the_next_cost_one_refresh() {
-    let issuer = issuer(6);
+    // Long enough to sign in and stop the agent on a slow machine, and no longer.
+    let issuer = issuer(20);
     let home = signed_in(&issuer);
     let old = home.sso(&["token", "--min-valid", "0s"]).ok().to_owned();
     home.sso(&["agent", "stop"]).ok();

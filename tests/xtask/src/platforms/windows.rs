@@ -78,9 +78,9 @@ impl Parts {
             command.args(how);
             command
         };
-        // The same packages each time: which they are decides on features, and so on what is compiled anew.
-        done(build("build", &["--bins"]).args(packages()).args(end_to_end()))?;
         let anywhere = workspace.anywhere();
+        // With a test among them programs get what tests ask of libraries, and no library is compiled twice.
+        done(build("build", &["--bins"]).args(packages()).args(end_to_end()).args(named(&anywhere)))?;
         let inner: Vec<&str> = workspace.inner_tests.iter().map(String::as_str).collect();
         let mut cargo_test = build("test", &["--lib", "--bins"]);
         cargo_test.args(packages()).args(end_to_end()).args(named(&inner)).args(named(&anywhere));
