@@ -48,22 +48,42 @@ struct Step {
     run: fn(&Workspace, &Plan) -> Result<Outcome>,
 }
 
-/// What stands in one row is run at once: the first on this screen, the others as [`Beside`] says. No two of a
-/// row may build in the same folder.
-const STEPS: &[&[Step]] = &[
-    &[Step { name: "format", run: format }],
-    &[Step { name: "build", run: build }, Step { name: "parts", run: fetch_parts }],
-    &[Step { name: "clippy", run: clippy }],
-    &[Step { name: "unit", run: unit }],
-    &[Step { name: "doctest", run: doctest }],
-    &[Step { name: "doc", run: doc }],
-    &[Step { name: "deny", run: deny }],
-    &[Step { name: "python", run: python_package }],
-    &[Step { name: "workflows", run: read_workflows }],
-    &[Step { name: "e2e", run: e2e::abreast }, Step { name: "platforms-build", run: build_for_others }],
-    &[Step { name: "e2e-alone", run: e2e::alone }],
-    &[Step { name: "torture", run: short_torture }],
-    &[Step { name: "platforms", run: other_platforms }],
+/// Steps that are run at once: `here` one after another on this screen, `beside` them the others, as [`Beside`]
+/// says. None of these may build in the same folder as those.
+struct Row {
+    here: &'static [Step],
+    beside: &'static [Step],
+}
+
+const STEPS: &[Row] = &[
+    Row {
+        here: &[
+            Step { name: "format", run: format },
+            Step { name: "build", run: build },
+            Step { name: "clippy", run: clippy },
+            Step { name: "unit", run: unit },
+            Step { name: "doctest", run: doctest },
+            Step { name: "doc", run: doc },
+            Step { name: "deny", run: deny },
+        ],
+        beside: &[Step { name: "parts", run: fetch_parts }],
+    },
+    Row {
+        here: &[
+            Step { name: "python", run: python_package },
+            Step { name: "workflows", run: read_workflows },
+            Step { name: "e2e", run: e2e::abreast },
+        ],
+        beside: &[Step { name: "platforms-build", run: build_for_others }],
+    },
+    Row {
+        here: &[
+            Step { name: "e2e-alone", run: e2e::alone },
+            Step { name: "torture", run: short_torture },
+            Step { name: "platforms", run: other_platforms },
+        ],
+        beside: &[],
+    },
 ];
 
 /// The same for every build, so that no dependency is compiled twice.
@@ -71,7 +91,7 @@ pub const EVERYTHING: &[&str] = &["--workspace", "--all-features", "--locked"];
 
 /// The names of all steps.
 pub fn names() -> Vec<&'static str> {
-    STEPS.iter().copied().flatten().map(|step| step.name).collect()
+    STEPS.iter().flat_map(|row| row.here.iter().chain(row.beside)).map(|step| step.name).collect()
 }
 
 /// Runs what the plan names, prints the list, and says whether all of it passed.
@@ -87,8 +107,7 @@ pub fn run(plan: &Plan) -> Result<bool> {
     let this = This::keep(&workspace)?;
     let mut reports = Vec::new();
     for row in STEPS {
-        let row: Vec<&Step> = row.iter().filter(|step| plan.has(step)).collect();
-        reports.extend(run_row(&this, &workspace, plan, &row)?);
+        reports.extend(run_row(&this, &workspace, plan, row)?);
     }
     let well = report::summary(&reports);
     if let Some(file) = &plan.report {
@@ -97,15 +116,21 @@ pub fn run(plan: &Plan) -> Result<bool> {
     Ok(well)
 }
 
-fn run_row(this: &This, workspace: &Workspace, plan: &Plan, row: &[&Step]) -> Result<Vec<Report>> {
-    let Some((first, others)) = row.split_first() else { return Ok(Vec::new()) };
-    println!("\n== {}", first.name);
-    let others = others.iter().map(|step| Beside::start(this, workspace, step.name, plan));
-    let others = others.collect::<Result<Vec<_>>>()?;
-    let start = Instant::now();
-    let outcome = (first.run)(workspace, plan).unwrap_or_else(Outcome::broken);
-    let mut reports = vec![Report { name: first.name, took: start.elapsed(), outcome }];
-    reports.extend(others.into_iter().map(Beside::end));
+fn run_row(this: &This, workspace: &Workspace, plan: &Plan, row: &Row) -> Result<Vec<Report>> {
+    let chosen = |steps: &'static [Step]| steps.iter().filter(|step| plan.has(step));
+    // Alone, a step has the screen.
+    let alone = chosen(row.here).next().is_none();
+    let (beside, last) = if alone { (&[][..], row.beside) } else { (row.beside, &[][..]) };
+    let beside = chosen(beside).map(|step| Beside::start(this, workspace, step.name, plan));
+    let beside = beside.collect::<Result<Vec<_>>>()?;
+    let here = chosen(row.here).chain(chosen(last)).map(|step| {
+        println!("\n== {}", step.name);
+        let start = Instant::now();
+        let outcome = (step.run)(workspace, plan).unwrap_or_else(Outcome::broken);
+        Report { name: step.name, took: start.elapsed(), outcome }
+    });
+    let mut reports: Vec<Report> = here.collect();
+    reports.extend(beside.into_iter().map(Beside::end));
     Ok(reports)
 }
 
